@@ -1,0 +1,321 @@
+import type { Clock } from '../clock.ts'
+import type { Loss, PageLimit, Selector, StoredEvent } from './broker.ts'
+import type { ResolvedHistoryOptions, Retention } from './retention.ts'
+import { type Excerpt, firstAfter, sizeOf } from './tail.ts'
+
+/** An event that is kept, and its place in the row of its retention. */
+interface Kept {
+  readonly event: StoredEvent
+  readonly log: ChannelLog
+  readonly bytes: number
+  /** When it came, on the monotonic clock. */
+  readonly at: number
+  older: Kept | undefined
+  newer: Kept | undefined
+}
+
+/** The kept events of all channels of one retention, in one row: its oldest is the next to go by age and by bytes. */
+interface RetentionRow {
+  readonly retention: Retention
+  oldest: Kept | undefined
+  newest: Kept | undefined
+}
+
+/** What is known of one channel. */
+interface ChannelLog {
+  readonly name: string
+  readonly row: RetentionRow
+  /** Rising by `seq`; the first `head` places are free. */
+  kept: (Kept | undefined)[]
+  head: number
+  /** The `seq` of its last event, kept or not. Remembered longer than events are. */
+  last: number
+  lastAt: number
+  /** Neighbours by `last`. */
+  older: ChannelLog | undefined
+  newer: ChannelLog | undefined
+}
+
+const SWEEP_MS = 60_000
+
+/**
+ * The kept events of a log, per channel by count, age and bytes, and what it takes to say what is missing: the position
+ * of each channel's last event, and how far forgotten channels reached.
+ */
+export class History {
+  readonly #options: ResolvedHistoryOptions
+  readonly #clock: Clock
+  readonly #rows: Map<Retention, RetentionRow>
+  readonly #channels = new Map<string, ChannelLog>()
+  // The channels by their last event: a pattern looks at those that changed, forgetting begins at the other end.
+  #oldest: ChannelLog | undefined
+  #newest: ChannelLog | undefined
+  #bytes = 0
+  /**
+   * The last event of any channel that was forgotten. An unknown channel, and every pattern, may have lost events up to
+   * here. The only thing that is ever told although it may not be so.
+   */
+  #floor = 0
+  #sweep: unknown
+
+  constructor(options: ResolvedHistoryOptions, clock: Clock) {
+    this.#options = options
+    this.#clock = clock
+    this.#rows = new Map(
+      options.retentions.map((retention) => [retention, { retention, oldest: undefined, newest: undefined }]),
+    )
+  }
+
+  /** The `prev` of the next event of `channel`. */
+  lastOf(channel: string): number {
+    return this.#channels.get(channel)?.last ?? this.#floor
+  }
+
+  append(event: StoredEvent): void {
+    const now = this.#clock.monotonic()
+    const log = this.#channels.get(event.channel) ?? this.#open(event.channel)
+    log.last = event.seq
+    log.lastAt = now
+    this.#moveToNewest(log)
+    const { maxEvents } = log.row.retention
+    const bytes = sizeOf(event)
+    // What is not kept is simply missing: the next event's `prev` names it.
+    if (maxEvents > 0 && bytes <= this.#options.maxBytes / 16) {
+      this.#keep(log, { event, log, bytes, at: now, older: undefined, newer: undefined })
+      if (log.kept.length - log.head > maxEvents) this.#drop(log.kept[log.head]!)
+    }
+    this.#trim(now)
+    this.#sweep ??= this.#clock.setTimeout(() => this.#sweepNow(), SWEEP_MS)
+  }
+
+  /** What is kept after `after`, with every loss in its place. `end` is the last `seq` of the log. */
+  read(after: number, end: number, selector: Selector, max: PageLimit): Excerpt {
+    this.#trim(this.#clock.monotonic())
+    const readers = this.#readersAfter(after, selector)
+    // The next one to read is the last of the array.
+    readers.sort((a, b) => b.seq - a.seq)
+    const items: (StoredEvent | Loss)[] = []
+    let bytes = 0
+    let upto = after
+    for (let reader = readers.pop(); reader !== undefined; reader = readers.pop()) {
+      const { seq, event } = reader
+      if (event === undefined && seq === upto && items.length > 0) {
+        // Channels that lost up to the same place share one loss: two of one position could be cut apart.
+        const { channels } = items.pop() as Loss
+        items.push({ seq, channels: merge(channels, reader.name) })
+      } else {
+        bytes += event?.bytes ?? 0
+        if (items.length > 0 && (items.length >= max.events || bytes > max.bytes)) return { items, upto, end: false }
+        items.push(event?.event ?? { seq, channels: [reader.name] })
+        upto = seq
+      }
+      if (reader.advance()) insert(readers, reader)
+    }
+    return { items, upto: end, end: true }
+  }
+
+  /** The last `count` kept events of each channel, the newest of all within `max`, in the order of the log. */
+  latest(count: number, selector: Selector, max: PageLimit): StoredEvent[] {
+    this.#trim(this.#clock.monotonic())
+    const newest: { log: ChannelLog; index: number; seq: number }[] = []
+    for (const log of this.#matching(selector, -1)) {
+      const index = log.kept.length - 1
+      if (index >= log.head) newest.push({ log, index, seq: log.kept[index]!.event.seq })
+    }
+    newest.sort((a, b) => a.seq - b.seq)
+    const events: StoredEvent[] = []
+    let bytes = 0
+    for (let next = newest.pop(); next !== undefined; next = newest.pop()) {
+      const { log } = next
+      const kept = log.kept[next.index]!
+      bytes += kept.bytes
+      if (events.length > 0 && (events.length >= max.events || bytes > max.bytes)) break
+      events.push(kept.event)
+      next.index--
+      if (next.index >= log.head && log.kept.length - next.index <= count) {
+        next.seq = log.kept[next.index]!.event.seq
+        newest.splice(
+          firstAfter(newest, 0, next.seq, (other) => other.seq),
+          0,
+          next,
+        )
+      }
+    }
+    return events.reverse()
+  }
+
+  close(): void {
+    this.#clock.clearTimeout(this.#sweep)
+  }
+
+  #readersAfter(after: number, selector: Selector): Reader[] {
+    const readers: Reader[] = []
+    const lost = after < this.#floor
+    for (const pattern of lost ? selector.patterns : [])
+      readers.push(new Reader(pattern, undefined, after, this.#floor))
+    for (const channel of lost ? selector.channels : []) {
+      if (!this.#channels.has(channel)) readers.push(new Reader(channel, undefined, after, this.#floor))
+    }
+    for (const log of this.#matching(selector, after)) readers.push(new Reader(log.name, log, after, 0))
+    return readers
+  }
+
+  /** The channels of the selector with an event after `after`. */
+  *#matching(selector: Selector, after: number): Generator<ChannelLog> {
+    if (selector.patterns.length === 0) {
+      for (const channel of selector.channels) {
+        const log = this.#channels.get(channel)
+        if (log !== undefined && log.last > after) yield log
+      }
+      return
+    }
+    for (let log = this.#newest; log !== undefined && log.last > after; log = log.older) {
+      if (selector.matches(log.name)) yield log
+    }
+  }
+
+  #open(name: string): ChannelLog {
+    const row = this.#rows.get(this.#options.retentionOf(name))!
+    const log: ChannelLog = { name, row, kept: [], head: 0, last: 0, lastAt: 0, older: undefined, newer: undefined }
+    this.#channels.set(name, log)
+    return log
+  }
+
+  #moveToNewest(log: ChannelLog): void {
+    if (this.#newest === log) return
+    this.#unlink(log)
+    log.older = this.#newest
+    if (this.#newest !== undefined) this.#newest.newer = log
+    this.#newest = log
+    this.#oldest ??= log
+  }
+
+  #unlink(log: ChannelLog): void {
+    if (log.older !== undefined) log.older.newer = log.newer
+    else if (this.#oldest === log) this.#oldest = log.newer
+    if (log.newer !== undefined) log.newer.older = log.older
+    else if (this.#newest === log) this.#newest = log.older
+    log.older = log.newer = undefined
+  }
+
+  #keep(log: ChannelLog, kept: Kept): void {
+    log.kept.push(kept)
+    const { row } = log
+    kept.older = row.newest
+    if (row.newest !== undefined) row.newest.newer = kept
+    row.newest = kept
+    row.oldest ??= kept
+    this.#bytes += kept.bytes
+  }
+
+  /** Drops an event, which is always the oldest of its channel. */
+  #drop(kept: Kept): void {
+    const { log } = kept
+    const { row } = log
+    if (kept.older !== undefined) kept.older.newer = kept.newer
+    else row.oldest = kept.newer
+    if (kept.newer !== undefined) kept.newer.older = kept.older
+    else row.newest = kept.older
+    this.#bytes -= kept.bytes
+    log.kept[log.head++] = undefined
+    // Moving the rest up costs nothing on average when it is done once for every half.
+    if (log.head * 2 >= log.kept.length) {
+      log.kept = log.kept.slice(log.head)
+      log.head = 0
+    }
+  }
+
+  #trim(now: number): void {
+    for (const row of this.#rows.values()) {
+      const tooOld = now - row.retention.maxAgeMs
+      while (row.oldest !== undefined && row.oldest.at < tooOld) this.#drop(row.oldest)
+    }
+    while (this.#bytes > this.#options.maxBytes) this.#drop(this.#oldestKept()!)
+    const forgotten = now - this.#options.rememberMs
+    while (
+      this.#oldest !== undefined &&
+      (this.#channels.size > this.#options.maxChannels ||
+        (this.#oldest.lastAt < forgotten && this.#oldest.head === this.#oldest.kept.length))
+    ) {
+      this.#forget(this.#oldest)
+    }
+  }
+
+  #oldestKept(): Kept | undefined {
+    let oldest: Kept | undefined
+    for (const row of this.#rows.values()) {
+      if (row.oldest !== undefined && (oldest === undefined || row.oldest.event.seq < oldest.event.seq))
+        oldest = row.oldest
+    }
+    return oldest
+  }
+
+  #forget(log: ChannelLog): void {
+    while (log.head < log.kept.length) this.#drop(log.kept[log.head]!)
+    this.#unlink(log)
+    this.#channels.delete(log.name)
+    this.#floor = Math.max(this.#floor, log.last)
+  }
+
+  /** Quiet channels are trimmed without anybody asking for them. Runs only while something is known. */
+  #sweepNow(): void {
+    this.#trim(this.#clock.monotonic())
+    this.#sweep = this.#oldest === undefined ? undefined : this.#clock.setTimeout(() => this.#sweepNow(), SWEEP_MS)
+  }
+}
+
+/** Reads one channel from a position on: its events, and a loss wherever the one before is not the one that was there. */
+class Reader {
+  readonly name: string
+  readonly #log: ChannelLog | undefined
+  /** What is lost when there is no log: the channel was forgotten, or `name` is a pattern. */
+  readonly #lost: number
+  /** Up to here everything has been read or told as lost. */
+  #at: number
+  #index: number
+  /** The `seq` of the next item. */
+  seq = 0
+  /** The next item, unless it is a loss. */
+  event: Kept | undefined
+
+  constructor(name: string, log: ChannelLog | undefined, after: number, lost: number) {
+    this.name = name
+    this.#log = log
+    this.#lost = lost
+    this.#at = after
+    this.#index = log === undefined ? 0 : firstAfter(log.kept, log.head, after, (kept) => kept!.event.seq)
+    this.#look()
+  }
+
+  /** To the next item; false when there is none. */
+  advance(): boolean {
+    this.#at = this.seq
+    if (this.event !== undefined) this.#index++
+    return this.#look()
+  }
+
+  #look(): boolean {
+    const next = this.#log?.kept[this.#index]
+    const before = next?.event.prev ?? this.#log?.last ?? this.#lost
+    this.event = before > this.#at ? undefined : next
+    this.seq = this.event === undefined ? before : this.event.event.seq
+    return this.seq > this.#at
+  }
+}
+
+/** Puts a reader back where its next item belongs. */
+function insert(readers: Reader[], reader: Reader): void {
+  let low = 0
+  let high = readers.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (readers[middle]!.seq > reader.seq) low = middle + 1
+    else high = middle
+  }
+  readers.splice(low, 0, reader)
+}
+
+/** Names of one loss. A pattern stands for all that it matches, so it comes alone. */
+function merge(channels: readonly string[], name: string): readonly string[] {
+  return channels.includes(name) ? channels : [...channels, name]
+}

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { SseError } from '../errors.ts'
+import type { Cursor } from '../protocol/cursor.ts'
+import type { NewEvent } from './broker.ts'
+
+/** How long a key is remembered. */
+export const KEY_LIFETIME_MS = 600_000
+/** How many keys are remembered. */
+export const MAX_KEYS = 100_000
+
+/** What a repeat must repeat: everything a subscriber could tell apart. */
+export function payloadDigest({ event, data, json, conflationKey }: NewEvent): string {
+  return createHash('sha256')
+    .update(JSON.stringify([event ?? null, json, conflationKey ?? null]))
+    .update('\n')
+    .update(data)
+    .digest('base64')
+}
+
+/** Keys are scoped to the channel; NUL is in no channel name. */
+export function scopedKey({ channel, idempotencyKey }: NewEvent): string {
+  return `${channel}\0${idempotencyKey}`
+}
+
+export function idempotencyMismatch(channel: string): SseError {
+  return new SseError(
+    'ERR_SSE_IDEMPOTENCY_MISMATCH',
+    `This idempotency key was used on channel ${channel} for another payload. A repeat repeats the payload; a new event takes a new key.`,
+  )
+}
+
+interface Entry {
+  readonly digest: string
+  readonly id: Cursor
+  readonly at: number
+}
+
+/** The idempotency keys of a log that lives in memory, oldest forgotten first. */
+export class KeyMemory {
+  readonly #clock: Clock
+  /** In order of use, which is order of age. */
+  readonly #entries = new Map<string, Entry>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get(key: string): Entry | undefined {
+    this.#forget()
+    return this.#entries.get(key)
+  }
+
+  add(key: string, digest: string, id: Cursor): void {
+    this.#entries.set(key, { digest, id, at: this.#clock.monotonic() })
+    this.#forget()
+  }
+
+  #forget(): void {
+    const oldest = this.#clock.monotonic() - KEY_LIFETIME_MS
+    for (const [key, entry] of this.#entries) {
+      if (entry.at > oldest && this.#entries.size <= MAX_KEYS) return
+      this.#entries.delete(key)
+    }
+  }
+}

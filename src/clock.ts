@@ -1,0 +1,20 @@
+/** Time, as everything here that waits or measures sees it. Tests inject `manualClock()` from `express-sse-hub/testing`. */
+export interface Clock {
+  /** Wall time in milliseconds since 1970, for what people read. */
+  now(): number
+  /** Milliseconds that only ever grow, for ages and time limits: a stepped wall clock trims nothing. */
+  monotonic(): number
+  /** Calls `fn` once after `ms` milliseconds. A pending timer does not keep the process alive. */
+  setTimeout(fn: () => void, ms: number): unknown
+  clearTimeout(timer: unknown): void
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  setTimeout: (fn, ms) => setTimeout(fn, ms).unref(),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
+}
+
+/** The longest delay a timer takes: a longer one would fire at once. */
+export const MAX_DELAY_MS = 2 ** 31 - 1

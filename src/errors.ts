@@ -1,0 +1,96 @@
+/** Why a stream, a subscription or a hub ended. */
+export type CloseReason =
+  /** The peer went away. */
+  | 'client'
+  /** The application closed it, or the response was ended by somebody else. */
+  | 'server'
+  /** The peer did not read: a buffer reached its bound, or there was no progress for too long. */
+  | 'slow'
+  /** Its time was over (`maxLifetimeMs`, `until`). */
+  | 'expired'
+  /** `hub.disconnect()` took it away. */
+  | 'revoked'
+  /** The hub is closing. */
+  | 'shutdown'
+  /** A source, a hook or the broker failed. */
+  | 'error'
+
+/** Every code with the HTTP status it is answered with and the title of its problem document. */
+const CODES = {
+  ERR_SSE_BATCH_TOO_LARGE: [413, 'Batch too large'],
+  ERR_SSE_BODY_CONSUMED: [500, 'Body already consumed'],
+  ERR_SSE_BODY_MALFORMED: [400, 'Malformed body'],
+  ERR_SSE_BODY_TOO_LARGE: [413, 'Body too large'],
+  ERR_SSE_BROKER_UNAVAILABLE: [503, 'Broker unavailable'],
+  ERR_SSE_CHANNEL_NAME: [400, 'Invalid channel name'],
+  ERR_SSE_CHANNEL_REQUIRED: [400, 'Channel required'],
+  ERR_SSE_CHANNEL_UNKNOWN: [404, 'Unknown channel'],
+  ERR_SSE_CONFLATION_KEY: [400, 'Invalid conflation key'],
+  ERR_SSE_CROSS_SITE: [403, 'Cross-site request refused'],
+  ERR_SSE_DATA_MISSING: [400, 'Data missing'],
+  ERR_SSE_EVENT_ID: [400, 'Invalid event ID'],
+  ERR_SSE_EVENT_TOO_LARGE: [413, 'Event too large'],
+  ERR_SSE_EVENT_TYPE: [400, 'Invalid event type'],
+  ERR_SSE_HEADERS_SENT: [500, 'Response already under way'],
+  ERR_SSE_HUB_CLOSED: [503, 'Hub closed'],
+  ERR_SSE_IDEMPOTENCY_KEY: [400, 'Invalid idempotency key'],
+  ERR_SSE_IDEMPOTENCY_MISMATCH: [422, 'Idempotency key reused'],
+  ERR_SSE_ID_RESERVED: [500, 'Event IDs belong to the hub'],
+  ERR_SSE_MEDIA_TYPE: [415, 'Unsupported media type'],
+  ERR_SSE_METHOD_NOT_ALLOWED: [405, 'Method not allowed'],
+  ERR_SSE_NOT_ACCEPTABLE: [406, 'Not acceptable'],
+  ERR_SSE_OVERLOADED: [503, 'Overloaded'],
+  ERR_SSE_PUBLISH_CLOSED: [403, 'Publishing is closed'],
+  ERR_SSE_PUBLISH_FORBIDDEN: [403, 'Publishing refused'],
+  ERR_SSE_PUBLISH_UNKNOWN: [503, 'Outcome unknown'],
+  ERR_SSE_REWIND: [400, 'Invalid rewind'],
+  ERR_SSE_SUBSCRIBED: [500, 'Stream already subscribed'],
+  ERR_SSE_SUBSCRIBE_FORBIDDEN: [403, 'Subscribing refused'],
+  ERR_SSE_TOO_MANY_CHANNELS: [400, 'Too many channels'],
+} as const satisfies Record<string, readonly [status: number, title: string]>
+
+/** The stable name of a failure. Each has a heading in the README. */
+export type SseErrorCode = keyof typeof CODES
+
+/** What `Symbol.for` names, so that `isSseError` recognises errors of another copy of this package. */
+const BRAND = Symbol.for('express-sse-hub.SseError')
+
+/**
+ * The one error class of this package. Its fields are those that Express's error handlers look at: `status`,
+ * `statusCode`, `expose` and `headers`. `detail` is safe to show: it never holds an internal message.
+ */
+export class SseError extends Error {
+  override readonly name = 'SseError'
+  /** Stable and documented; test this, never the wording. */
+  readonly code: SseErrorCode
+  /** The HTTP status it is answered with. */
+  readonly status: number
+  readonly statusCode: number
+  readonly expose = true
+  /** Short and the same for every error of this code. */
+  readonly title: string
+  /** What happened here, and where it can be mended. */
+  readonly detail: string
+  /** Response headers that belong to the answer, such as `Retry-After` or `Allow`. */
+  readonly headers?: Record<string, string>
+
+  constructor(
+    code: SseErrorCode,
+    detail: string,
+    options?: { cause?: unknown; headers?: Record<string, string> | undefined; status?: number | undefined },
+  ) {
+    super(detail, options !== undefined && 'cause' in options ? { cause: options.cause } : undefined)
+    const [status, title] = CODES[code]
+    this.code = code
+    this.title = title
+    this.detail = detail
+    this.status = this.statusCode = options?.status ?? status
+    if (options?.headers !== undefined) this.headers = options.headers
+    Object.defineProperty(this, BRAND, { value: true })
+  }
+}
+
+/** Whether `error` is an `SseError`, of this or of another copy of the package. */
+export function isSseError(error: unknown): error is SseError {
+  return typeof error === 'object' && error !== null && BRAND in error
+}

@@ -1,0 +1,56 @@
+// The channels of a hub as types. Nothing here exists at run time.
+
+/**
+ * Channel names, or patterns, and the data published to them. `any`: every channel takes every data. A map may be an
+ * interface.
+ */
+export type ChannelMap = object
+
+/** Whether the channel `C` is one that the pattern `P` stands for, token by token. */
+type Matches<P extends string, C extends string> = P extends '>'
+  ? true
+  : P extends `${infer Head}.${infer Tail}`
+    ? C extends `${infer First}.${infer Rest}`
+      ? Head extends '*'
+        ? Matches<Tail, Rest>
+        : First extends Head
+          ? Matches<Tail, Rest>
+          : false
+      : false
+    : C extends `${string}.${string}`
+      ? false
+      : P extends '*'
+        ? true
+        : C extends P
+          ? true
+          : false
+
+type HasWildcard<C extends string> = C extends `${string}*${string}` | `${string}>${string}` ? true : false
+
+/** The data of every pattern that stands for `C`. */
+type PatternData<Channels, C extends string> = {
+  [P in keyof Channels & string]: HasWildcard<P> extends true
+    ? Matches<P, C> extends true
+      ? Channels[P]
+      : never
+    : never
+}[keyof Channels & string]
+
+/** The data of a channel: by its own name, else by the patterns that stand for it. */
+export type ChannelData<Channels, C extends string> = C extends keyof Channels ? Channels[C] : PatternData<Channels, C>
+
+type IsAny<T> = 0 extends 1 & T ? true : false
+
+/** `unknown` for a channel that can be published to, so that `C & …` is `C`; `never` for a pattern and a stranger. */
+export type Publishable<Channels, C extends string> =
+  IsAny<Channels> extends true
+    ? unknown
+    : HasWildcard<C> extends true
+      ? never
+      : C extends keyof Channels
+        ? unknown
+        : true extends {
+              [P in keyof Channels & string]: HasWildcard<P> extends true ? Matches<P, C> : false
+            }[keyof Channels & string]
+          ? unknown
+          : never

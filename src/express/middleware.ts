@@ -1,0 +1,71 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { EventStream } from '../stream/event-stream.ts'
+import { type ResolvedSseOptions, resolveSseOptions, type SseOptions } from '../stream/options.ts'
+
+declare global {
+  namespace Express {
+    interface Response {
+      /** This response as an event stream, once `sse()` is in use. Nothing is sent until it is used. */
+      readonly sse: EventStream
+    }
+  }
+}
+
+/** A middleware typed by node:http, which fits every version of Express. */
+export type SseMiddleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
+
+/** Where a response keeps the options for its stream, and then the stream. */
+const SLOT = Symbol('express-sse-hub')
+
+interface Slot {
+  readonly req: IncomingMessage
+  options: ResolvedSseOptions
+  stream: EventStream | undefined
+}
+
+type SseResponse = ServerResponse & { [SLOT]?: Slot }
+
+/** One property for all responses: it makes the stream when it is first asked for. */
+const property: PropertyDescriptor = {
+  configurable: true,
+  get(this: SseResponse): EventStream {
+    const slot = this[SLOT]!
+    slot.stream ??= new EventStream(slot.req, this, slot.options)
+    return slot.stream
+  },
+}
+
+/**
+ * Puts an event stream on every response as `res.sse`. An ordinary response is not changed, and an ordinary route pays
+ * one property. May be used again deeper with other options: the last before the head win.
+ *
+ * Throws a TypeError that names a wrong option. A request whose response has a `res.sse` of somebody else fails with an
+ * error that names `eventStream(req, res, options?)`, which gives the same object without the property.
+ */
+export function sse(options?: SseOptions): SseMiddleware {
+  const resolved = resolveSseOptions(options)
+  return (req, res: SseResponse, next) => {
+    const slot = res[SLOT]
+    if (slot !== undefined) {
+      slot.options = resolved
+      slot.stream?.configure(resolved)
+    } else if ('sse' in res) {
+      return next(
+        new Error(
+          'sse(): this response has a property sse already. Use eventStream(req, res, options?) of express-sse-hub.',
+        ),
+      )
+    } else {
+      res[SLOT] = { req, options: resolved, stream: undefined }
+      Object.defineProperty(res, 'sse', property)
+    }
+    next()
+  }
+}
+
+/** The stream of a response: that of `sse()` where it is in use, else one of its own. */
+export function streamOf(req: IncomingMessage, res: ServerResponse, fallback: ResolvedSseOptions): EventStream {
+  return (res as SseResponse)[SLOT] === undefined
+    ? new EventStream(req, res, fallback)
+    : (res as ServerResponse & { sse: EventStream }).sse
+}

@@ -1,0 +1,54 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ErrorRequestHandler } from 'express'
+import { isSseError, type SseError } from '../errors.ts'
+import { closedFrame } from '../hub/notice.ts'
+import type { EventStream } from '../stream/event-stream.ts'
+import { namesEventStream } from '../stream/handshake.ts'
+
+// Every answer to a request that is refused: here an error gets its HTTP form, and nowhere else.
+
+/** The README has a heading for each code. */
+const README = 'https://www.npmjs.com/package/express-sse-hub'
+
+/** Answers with an RFC 9457 problem document. The response must not have begun. */
+export function sendProblem(res: ServerResponse, error: SseError): void {
+  const { code, title, status, detail, headers } = error
+  const body = JSON.stringify({ type: `${README}#${code.toLowerCase()}`, title, status, code, detail })
+  res.statusCode = status
+  // Random, so that those who were refused together do not come back together.
+  if (status === 503) res.setHeader('Retry-After', 2 + Math.floor(Math.random() * 4))
+  for (const [name, value] of Object.entries(headers ?? {})) res.setHeader(name, value)
+  res.setHeader('Content-Type', 'application/problem+json; charset=utf-8')
+  res.setHeader('Content-Length', Buffer.byteLength(body))
+  res.setHeader('Cache-Control', 'no-store')
+  res.end(res.req.method === 'HEAD' ? undefined : body)
+}
+
+/**
+ * Error middleware that answers every `SseError` as a problem document and leaves all others to the next one. For
+ * routes of your own; the routers of a hub need none.
+ */
+export function problemHandler(): ErrorRequestHandler {
+  return (error, _req, res, next) => {
+    if (isSseError(error) && !res.headersSent) sendProblem(res, error)
+    else next(error)
+  }
+}
+
+/** Whether a refusal is one that passes: a client should come back. */
+export function isOverload(error: SseError): boolean {
+  return error.status === 503
+}
+
+/**
+ * Answers a request for a stream that cannot be served now. An EventSource gives up for good on any error status, so
+ * one that asks for an event stream by name gets an empty one that tells it when to come back; everybody else gets the
+ * 503 that it is.
+ */
+export function sendOverload(req: IncomingMessage, stream: EventStream, error: SseError): void {
+  if (!namesEventStream(req)) return sendProblem(stream.response, error)
+  const { retryMs } = stream
+  if (!stream.commit()) return
+  stream.write(closedFrame('overloaded', retryMs))
+  stream.close('server')
+}

@@ -1,0 +1,142 @@
+import type { Selector, StoredEvent } from '../broker/broker.ts'
+import { covers, isPattern, PatternTree } from '../channel-name.ts'
+import type { Cursor } from '../protocol/cursor.ts'
+import type { Frame, FrameForm } from '../protocol/frame.ts'
+
+/** A live subscription as the fan-out sees it. */
+export interface LiveSubscription {
+  readonly form: FrameForm
+  /** Its place in the row of its selector, so that leaving costs nothing. */
+  place: number
+  /** Whether it may hear this channel; undefined while nobody has decided. Absent = everything it asked for. */
+  readonly admits?: ((channel: string) => boolean | undefined) | undefined
+  /** Writes; false when its peer is so far behind that it must not be written to any more. */
+  deliver(frame: Frame): boolean
+}
+
+/** Somebody in this process who waits for the next event; `undefined` when there will be none. */
+export type Wake = (previous: Cursor | undefined) => void
+
+/**
+ * A set of channels and patterns that somebody has subscribed to. Everyone with the same set shares one object: it is
+ * the unit of fan-out, and what brokers count.
+ */
+export class ChannelSelector implements Selector {
+  readonly key: string
+  readonly names: readonly string[]
+  readonly channels: readonly string[]
+  readonly patterns: readonly string[]
+  readonly #exact: ReadonlySet<string>
+  /** How many hold it: subscriptions in any state and readers in process. It goes with the last. */
+  holders = 0
+  /** Subscriptions that have written their first block, live or catching up. */
+  subscriptions = 0
+  /** Live subscriptions that hear all of it, by form. Their position is the hub's own, so being live costs nothing. */
+  readonly rows: Record<FrameForm, LiveSubscription[]> = { plain: [], envelope: [] }
+  /** Live subscriptions for which each channel of a pattern is decided by itself. */
+  readonly guarded = new Set<LiveSubscription>()
+  readonly waiting = new Set<Wake>()
+  /** Its events of the batch that is being fanned out; empty at all other times. */
+  readonly hits: StoredEvent[] = []
+
+  constructor(key: string, names: readonly string[]) {
+    this.key = key
+    this.names = names
+    this.channels = names.filter((name) => !isPattern(name))
+    this.patterns = names.filter(isPattern)
+    this.#exact = new Set(this.channels)
+  }
+
+  matches(channel: string): boolean {
+    return this.#exact.has(channel) || this.patterns.some((pattern) => covers(pattern, channel))
+  }
+
+  /** Whether the channel was asked for by its own name. */
+  includes(channel: string): boolean {
+    return this.#exact.has(channel)
+  }
+
+  enter(subscription: LiveSubscription): void {
+    if (subscription.admits !== undefined) {
+      this.guarded.add(subscription)
+      return
+    }
+    const row = this.rows[subscription.form]
+    subscription.place = row.length
+    row.push(subscription)
+  }
+
+  leave(subscription: LiveSubscription): void {
+    if (this.guarded.delete(subscription)) return
+    const row = this.rows[subscription.form]
+    if (row[subscription.place] !== subscription) return
+    const last = row.pop()!
+    if (last === subscription) return
+    row[subscription.place] = last
+    last.place = subscription.place
+  }
+}
+
+/** The selectors in use, by what they contain and by the channels they match. */
+export class ChannelDirectory {
+  readonly #selectors = new Map<string, ChannelSelector>()
+  readonly #byChannel = new Map<string, Set<ChannelSelector>>()
+  readonly #byPattern = new PatternTree<Set<ChannelSelector>>()
+
+  /** The selector of these names, each once. To be given back with `release`. */
+  acquire(names: readonly string[]): ChannelSelector {
+    const key = [...names].sort().join(' ')
+    let selector = this.#selectors.get(key)
+    if (selector === undefined) {
+      selector = new ChannelSelector(key, names)
+      this.#selectors.set(key, selector)
+      for (const name of names) this.#enter(name, selector)
+    }
+    selector.holders++
+    return selector
+  }
+
+  release(selector: ChannelSelector): void {
+    if (--selector.holders > 0) return
+    this.#selectors.delete(selector.key)
+    for (const name of selector.names) this.#leave(name, selector)
+  }
+
+  /** Calls `visit` with every selector that matches; with one that matches by two of its patterns, twice. */
+  match(channel: string, visit: (selector: ChannelSelector) => void): void {
+    const exact = this.#byChannel.get(channel)
+    if (exact !== undefined) for (const selector of exact) visit(selector)
+    this.#byPattern.match(channel, (selectors) => {
+      for (const selector of selectors) visit(selector)
+    })
+  }
+
+  all(): Iterable<ChannelSelector> {
+    return this.#selectors.values()
+  }
+
+  /** How many channels and patterns somebody has subscribed to by name. */
+  get size(): number {
+    const names = new Set<string>()
+    for (const selector of this.#selectors.values()) for (const name of selector.names) names.add(name)
+    return names.size
+  }
+
+  #enter(name: string, selector: ChannelSelector): void {
+    let selectors = isPattern(name) ? this.#byPattern.get(name) : this.#byChannel.get(name)
+    if (selectors === undefined) {
+      selectors = new Set()
+      if (isPattern(name)) this.#byPattern.set(name, selectors)
+      else this.#byChannel.set(name, selectors)
+    }
+    selectors.add(selector)
+  }
+
+  #leave(name: string, selector: ChannelSelector): void {
+    const selectors = isPattern(name) ? this.#byPattern.get(name) : this.#byChannel.get(name)
+    selectors?.delete(selector)
+    if (selectors?.size !== 0) return
+    if (isPattern(name)) this.#byPattern.delete(name)
+    else this.#byChannel.delete(name)
+  }
+}

@@ -1,0 +1,77 @@
+import type { StoredEvent } from '../broker/broker.ts'
+import type { Cursor } from '../protocol/cursor.ts'
+import { Frame, type FrameForm } from '../protocol/frame.ts'
+import type { ChannelDirectory, ChannelSelector, LiveSubscription } from './channel.ts'
+
+const FORMS: readonly FrameForm[] = ['plain', 'envelope']
+
+/** Who could not be kept live by a batch. */
+export interface FanOutResult {
+  /** Written to, but too far behind now: complete up to the end of the batch. */
+  readonly behind: LiveSubscription[]
+  /** Not written to, because of a channel that nobody has decided on: complete up to the position before the batch. */
+  readonly undecided: LiveSubscription[]
+  /** Events written, once for each subscription. */
+  readonly delivered: number
+}
+
+/**
+ * Writes a batch to every live subscription it concerns. For each selector its frames are joined once, in the order of
+ * the log and whatever their channel, and written in one go: written channel by channel, the IDs on a stream would go
+ * backwards, and a cut in between would lose events.
+ *
+ * Nothing here runs foreign code, and nobody enters or leaves a row meanwhile: the caller does that with the result.
+ */
+export function fanOut(directory: ChannelDirectory, batch: readonly StoredEvent[], previous: Cursor): FanOutResult {
+  const result = { behind: [] as LiveSubscription[], undecided: [] as LiveSubscription[], delivered: 0 }
+  const touched: ChannelSelector[] = []
+  for (const event of batch) {
+    directory.match(event.channel, (selector) => {
+      const { hits } = selector
+      if (hits.length === 0) touched.push(selector)
+      // A stream that matches by two of its patterns hears an event once.
+      if (hits.at(-1) !== event) hits.push(event)
+    })
+  }
+  for (const selector of touched) {
+    const { hits, rows, guarded, waiting } = selector
+    for (const form of FORMS) {
+      const row = rows[form]
+      if (row.length === 0) continue
+      const frame = join(hits, form)
+      for (let i = 0; i < row.length; i++) {
+        const subscription = row[i]!
+        if (!subscription.deliver(frame)) result.behind.push(subscription)
+      }
+      result.delivered += row.length * hits.length
+    }
+    for (const subscription of guarded) deliverGuarded(subscription, hits, result)
+    for (const wake of waiting) wake(previous)
+    waiting.clear()
+    hits.length = 0
+  }
+  return result
+}
+
+function deliverGuarded(
+  subscription: LiveSubscription,
+  hits: readonly StoredEvent[],
+  result: { behind: LiveSubscription[]; undecided: LiveSubscription[]; delivered: number },
+): void {
+  const admitted: StoredEvent[] = []
+  for (const event of hits) {
+    const admits = subscription.admits!(event.channel)
+    if (admits === undefined) {
+      result.undecided.push(subscription)
+      return
+    }
+    if (admits) admitted.push(event)
+  }
+  if (admitted.length === 0) return
+  if (!subscription.deliver(join(admitted, subscription.form))) result.behind.push(subscription)
+  result.delivered += admitted.length
+}
+
+function join(events: readonly StoredEvent[], form: FrameForm): Frame {
+  return events.length === 1 ? events[0]!.frame.as(form) : Frame.join(events.map((event) => event.frame.as(form)))
+}

@@ -1,0 +1,66 @@
+import type { Clock } from '../clock.ts'
+
+/** What a hook says of one channel. */
+export interface Decision {
+  readonly allowed: boolean
+  /** When the permission ends; undefined = never. */
+  readonly until?: Date | undefined
+}
+
+/** Decides whether a subscriber may hear one channel that a pattern of it stands for. */
+export type Authorize = (channel: string) => Promise<Decision>
+
+const MAX_DECISIONS = 1_000
+const TIME_LIMIT_MS = 10_000
+
+/** The decisions of one subscription on the channels of its patterns, the least recently used forgotten first. */
+export class Guard {
+  readonly #authorize: Authorize
+  readonly #clock: Clock
+  readonly #decisions = new Map<string, boolean>()
+  readonly #onAllowed: (decision: Decision) => void
+
+  /** `onAllowed` hears of every permission, for the sake of its end. */
+  constructor(authorize: Authorize, clock: Clock, onAllowed: (decision: Decision) => void) {
+    this.#authorize = authorize
+    this.#clock = clock
+    this.#onAllowed = onAllowed
+  }
+
+  /** Undefined while nobody has decided. */
+  admits(channel: string): boolean | undefined {
+    const decision = this.#decisions.get(channel)
+    if (decision !== undefined) {
+      this.#decisions.delete(channel)
+      this.#decisions.set(channel, decision)
+    }
+    return decision
+  }
+
+  /** Asks for each of the channels that is undecided. Rejects when the hook throws or takes over 10 s: never skipped. */
+  async decide(channels: Iterable<string>): Promise<void> {
+    const undecided = [...new Set(channels)].filter((channel) => !this.#decisions.has(channel))
+    await Promise.all(undecided.map((channel) => this.#decide(channel)))
+  }
+
+  async #decide(channel: string): Promise<void> {
+    let timer: unknown
+    const late = new Promise<never>((_, reject) => {
+      timer = this.#clock.setTimeout(
+        () => reject(new Error(`The subscribe hook took over ${TIME_LIMIT_MS} ms for channel ${channel}.`)),
+        TIME_LIMIT_MS,
+      )
+    })
+    try {
+      const decision = await Promise.race([this.#authorize(channel), late])
+      this.#decisions.set(channel, decision.allowed)
+      if (decision.allowed) this.#onAllowed(decision)
+      if (this.#decisions.size > MAX_DECISIONS) {
+        const [oldest] = this.#decisions.keys()
+        this.#decisions.delete(oldest!)
+      }
+    } finally {
+      this.#clock.clearTimeout(timer)
+    }
+  }
+}

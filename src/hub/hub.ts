@@ -1,0 +1,384 @@
+import type { Broker, BrokerListener, NewEvent, StoredEvent } from '../broker/broker.ts'
+import { parseChannelOrPattern } from '../channel-name.ts'
+import { type CloseReason, SseError } from '../errors.ts'
+import { integerOption } from '../option.ts'
+import { type Cursor, formatCursor } from '../protocol/cursor.ts'
+import { randomReconnectionTime } from '../protocol/fields.ts'
+import type { Frame } from '../protocol/frame.ts'
+import { ChannelDirectory } from './channel.ts'
+import { Emitter } from './emitter.ts'
+import { fanOut } from './fan-out.ts'
+import type { Authorize, Decision } from './guard.ts'
+import { closedFrame, type Gap, positionFrame } from './notice.ts'
+import type { ResolvedHubOptions } from './options.ts'
+import { assertBatch, Publisher } from './publisher.ts'
+import { Pump } from './pump.ts'
+import { Reader, type ReaderHost } from './reader.ts'
+import { REWIND, Reads } from './reads.ts'
+import { endEvenly, within } from './shutdown.ts'
+import { type Beginning, emptyStats, type HubStats, type LiveStats } from './stats.ts'
+import type { Subscriber } from './subscriber.ts'
+import { Subscription, type SubscriptionHost } from './subscription.ts'
+
+/** What publishing an event gives back. */
+export interface PublishReceipt {
+  /** Its event ID. */
+  readonly id: string
+  readonly channel: string
+  /** It had been published before under the same idempotency key; `id` is that one's. */
+  readonly duplicate: boolean
+  /** Open subscriptions of this process that match, live or catching up, at this moment; 0 for a duplicate. */
+  readonly localSubscribers: number
+}
+
+/** Where a subscription begins, and how its events look. */
+export interface SubscribeInit {
+  /** Where to go on: an event ID of this hub; `''` = at the end. Default: the stream's `lastEventId`. */
+  after?: string | undefined
+  /** Kept events of each channel to begin with when there is no usable position. 0 – 1 000. Default 0. */
+  rewind?: number | undefined
+  /** Every event as type `message` with `{ channel, event, data }`, so that a stream of several channels tells them apart. */
+  envelope?: boolean | undefined
+  /** Anything, to recognise the subscription by. */
+  info?: unknown
+}
+
+/** What a route knows besides. */
+export interface Admission extends Pick<Decision, 'until'> {
+  /** Decides on each channel that a pattern stands for, before its first event. */
+  readonly authorize?: Authorize | undefined
+  /** Whose stream it is, for `maxStreamsPerAddress`. */
+  readonly address?: string | undefined
+}
+
+/** Options of `close()`. */
+export interface HubCloseOptions {
+  /** Milliseconds it may take. Default 10 000. */
+  timeoutMs?: number | undefined
+  /** The reconnection times that streams are given, least and most. Default [2 000, 10 000]. */
+  retryMs?: readonly [least: number, most: number] | undefined
+}
+
+const SHUTDOWN_RETRY_MS = [2_000, 10_000] as const
+
+/** Joins a log and its subscribers. Knows no HTTP and no concrete broker. */
+export class Hub implements SubscriptionHost, ReaderHost {
+  readonly options: ResolvedHubOptions
+  readonly broker: Broker
+  readonly directory = new ChannelDirectory()
+  readonly pump: Pump
+  readonly reads: Reads
+  readonly readers = new Set<Reader>()
+  readonly ready: Promise<void>
+  readonly #publisher: Publisher
+  readonly #emitter = new Emitter()
+  readonly #subscriptions = new Map<Subscription, { stream: Subscriber; address: string | undefined }>()
+  /** Streams by address, where there are any. */
+  readonly #addresses = new Map<string, number>()
+  readonly #parked = new Set<Subscription>()
+  /** A batch is being written: what would change the rows, and what is foreign, waits in `#afterwards`. */
+  #fanning = false
+  #afterwards: (() => void)[] = []
+  /** The hub's position, as it was before the batch that is handed over now. */
+  #previous: Cursor
+  #position: { cursor: Cursor; frame: Frame } | undefined
+  #count = 0
+  #closing: Promise<void> | undefined
+  #retryMs: readonly [number, number] = SHUTDOWN_RETRY_MS
+  readonly #stats = emptyStats()
+
+  constructor(broker: Broker, options: ResolvedHubOptions) {
+    this.options = options
+    this.broker = broker
+    this.pump = new Pump(options.clock)
+    this.reads = new Reads(broker)
+    this.#previous = broker.top()
+    this.ready = broker.start(this.#listener)
+    this.ready.then(
+      () => {
+        this.#previous = broker.top()
+      },
+      (error) => this.failed(error),
+    )
+    this.#publisher = new Publisher(broker, this.ready)
+  }
+
+  on: Emitter['on'] = (type, listener) => this.#emitter.on(type, listener)
+
+  emit: Emitter['emit'] = (type, ...args) => this.betweenFanOuts(() => this.#emitter.emit(type, ...args))
+
+  /** Publishes events as one group, all or nothing; what is too much for one is refused. */
+  async publish(events: readonly NewEvent[]): Promise<PublishReceipt[]> {
+    assertBatch(events)
+    this.assertOpen()
+    const receipts = await this.#publisher.publish(events)
+    return receipts.map(({ id, duplicate }, i) => {
+      const { channel } = events[i]!
+      if (!duplicate) this.#stats.published++
+      return {
+        id: formatCursor(id),
+        channel,
+        duplicate,
+        localSubscribers: duplicate ? 0 : this.localSubscribers(channel),
+      }
+    })
+  }
+
+  /**
+   * Subscribes a stream. Resolves once its first block is written, or it has ended. Rejects with the stream untouched:
+   * a refusal as SseError, what the broker threw otherwise.
+   */
+  async subscribe(
+    stream: Subscriber,
+    channels: string | readonly string[],
+    init: SubscribeInit,
+    admission: Admission,
+  ): Promise<Subscription> {
+    const names = this.parseNames([channels].flat())
+    const rewind = parseRewind(init.rewind)
+    this.assertOpen()
+    this.assertRoom(admission.address)
+    const subscription = new Subscription(this, stream, {
+      id: this.#nextId(),
+      names,
+      form: init.envelope === true ? 'envelope' : 'plain',
+      info: init.info,
+      after: init.after ?? stream.lastEventId,
+      rewind,
+      authorize: admission.authorize,
+      since: new Date(this.options.clock.now()),
+    })
+    this.#subscriptions.set(subscription, { stream, address: admission.address })
+    this.#countAddress(admission.address, 1)
+    subscription.expire(admission)
+    await subscription.start()
+    return subscription
+  }
+
+  /** A subscription that never began, for a request that was answered otherwise. */
+  closedSubscription(stream: Subscriber, info: unknown): Subscription {
+    const since = new Date(this.options.clock.now())
+    const init = {
+      id: this.#nextId(),
+      names: [],
+      form: 'plain',
+      info,
+      after: '',
+      rewind: 0,
+      authorize: undefined,
+      since,
+    } as const
+    const subscription = new Subscription(this, stream, init)
+    subscription.close()
+    return subscription
+  }
+
+  events(
+    channels: string | readonly string[],
+    init: { after?: string | undefined; rewind?: number | undefined; signal?: AbortSignal | undefined },
+  ): Reader {
+    const names = this.parseNames([channels].flat())
+    const rewind = parseRewind(init.rewind)
+    this.assertOpen()
+    return new Reader(this, { names, after: init.after ?? '', rewind, signal: init.signal })
+  }
+
+  /** Closes the subscriptions that match; returns how many. */
+  disconnect(matches: (subscription: Subscription) => boolean): number {
+    const chosen = [...this.#subscriptions.keys()].filter((subscription) => matches(subscription))
+    for (const subscription of chosen) subscription.close('revoked')
+    return chosen.length
+  }
+
+  /** Open subscriptions that hear a channel. */
+  *subscribers(channel: string): Generator<Subscription> {
+    for (const subscription of this.#subscriptions.keys()) if (subscription.hears(channel)) yield subscription
+  }
+
+  /** The same as a number, at the cost of the selectors that match. */
+  localSubscribers(channel: string): number {
+    const counted = new Set<unknown>()
+    let count = 0
+    this.directory.match(channel, (selector) => {
+      if (counted.has(selector)) return
+      counted.add(selector)
+      count += selector.subscriptions
+      for (const subscription of selector.guarded) if (subscription.admits?.(channel) === false) count--
+    })
+    return count
+  }
+
+  stats(): HubStats {
+    const live: LiveStats = { streams: 0, subscriptions: 0, channels: this.directory.size, bufferedBytes: 0 }
+    for (const { stream } of this.#subscriptions.values()) {
+      live.subscriptions++
+      if (stream.state === 'open') live.streams++
+      live.bufferedBytes += stream.bufferedBytes
+    }
+    return { ...live, ...structuredClone(this.#stats) }
+  }
+
+  /** See ChannelHub. */
+  close({ timeoutMs, retryMs }: HubCloseOptions): Promise<void> {
+    this.#closing ??= this.#close(
+      integerOption('timeoutMs', timeoutMs, 10_000, 0, 3_600_000),
+      retryMs ?? SHUTDOWN_RETRY_MS,
+    )
+    return this.#closing
+  }
+
+  get closing(): boolean {
+    return this.#closing !== undefined
+  }
+
+  /** Throws ERR_SSE_HUB_CLOSED from the moment `close` was called. */
+  assertOpen(): void {
+    if (this.#closing !== undefined) {
+      throw new SseError('ERR_SSE_HUB_CLOSED', 'The hub is closing: come back later.')
+    }
+  }
+
+  /** Throws ERR_SSE_OVERLOADED when there is no room for another stream. */
+  assertRoom(address: string | undefined): void {
+    const { maxStreams, maxStreamsPerAddress } = this.options
+    const full = maxStreams > 0 && this.#subscriptions.size >= maxStreams
+    const mine = address === undefined ? 0 : (this.#addresses.get(address) ?? 0)
+    if (!full && !(maxStreamsPerAddress > 0 && mine >= maxStreamsPerAddress)) return
+    const detail = full ? 'All streams are taken: come back later.' : 'All streams of this address are taken.'
+    throw new SseError('ERR_SSE_OVERLOADED', detail)
+  }
+
+  // -- SubscriptionHost --
+
+  parseNames(channels: readonly string[]): readonly string[] {
+    const names = [...new Set(channels.map(parseChannelOrPattern))]
+    if (names.length === 0) throw new SseError('ERR_SSE_CHANNEL_REQUIRED', 'A subscription has at least one channel.')
+    const { maxChannelsPerSubscription: most } = this.options
+    if (names.length > most) {
+      throw new SseError(
+        'ERR_SSE_TOO_MANY_CHANNELS',
+        `A subscription has at most ${most} channels (maxChannelsPerSubscription).`,
+      )
+    }
+    return names
+  }
+
+  positionFrame(): Frame {
+    const cursor = this.broker.top()
+    if (this.#position?.cursor.seq !== cursor.seq || this.#position.cursor.epoch !== cursor.epoch) {
+      this.#position = { cursor, frame: positionFrame(formatCursor(cursor)) }
+    }
+    return this.#position!.frame
+  }
+
+  farewell(reason: CloseReason): Frame | undefined {
+    if (reason === 'expired' || reason === 'revoked') return closedFrame(reason)
+    if (reason !== 'shutdown') return undefined
+    const [least, most] = this.#retryMs
+    return closedFrame(reason, randomReconnectionTime(least, most - least + 1))
+  }
+
+  opened(subscription: Subscription, beginning: Beginning): void {
+    this.#stats.resumed[beginning]++
+    this.emit('subscribe', subscription)
+  }
+
+  closed(subscription: Subscription, reason: CloseReason, wasOpen: boolean): void {
+    this.#countAddress(this.#subscriptions.get(subscription)?.address, -1)
+    this.#subscriptions.delete(subscription)
+    this.#parked.delete(subscription)
+    if (!wasOpen) return
+    this.#stats.closes[reason]++
+    this.emit('unsubscribe', subscription, reason)
+  }
+
+  told(subscription: Subscription, gap: Gap): void {
+    this.#stats.gaps[gap.reason]++
+    this.emit('gap', subscription, gap)
+  }
+
+  replayed(events: number): void {
+    this.#stats.delivered += events
+  }
+
+  lagging(subscription: Subscription): void {
+    this.#stats.lagged++
+    this.emit('lagging', subscription)
+  }
+
+  park(subscription: Subscription): void {
+    this.#parked.add(subscription)
+  }
+
+  failed(error: unknown, context: { channel?: string | undefined } = {}): void {
+    this.emit('error', error, context)
+  }
+
+  betweenFanOuts(fn: () => void): void {
+    if (this.#fanning) this.#afterwards.push(fn)
+    else fn()
+  }
+
+  // -- BrokerListener --
+
+  readonly #listener: BrokerListener = {
+    events: (batch, top) => this.#events(batch, top),
+    suspect: (previous) => this.#suspect(previous),
+  }
+
+  #events(batch: readonly StoredEvent[], top: Cursor): void {
+    const previous = this.#previous
+    this.#fanning = true
+    const { behind, undecided, delivered } = fanOut(this.directory, batch, previous)
+    this.#fanning = false
+    this.#previous = top
+    this.#stats.delivered += delivered
+    // What the batch would have changed comes first, then who fell out of it, then those whom the hub has caught up with.
+    const afterwards = this.#afterwards
+    this.#afterwards = []
+    for (const fn of afterwards) fn()
+    for (const subscription of behind) (subscription as Subscription).fallBehind()
+    for (const subscription of undecided) (subscription as Subscription).catchUp(previous)
+    for (const subscription of this.#parked) {
+      const at = subscription.parkedAt
+      if (at !== undefined && at.epoch === top.epoch && at.seq > top.seq) continue
+      this.#parked.delete(subscription)
+      subscription.catchUp(top)
+    }
+  }
+
+  #suspect(previous: Cursor): void {
+    this.#previous = this.broker.top()
+    for (const subscription of this.#subscriptions.keys()) subscription.catchUp(previous)
+    this.#parked.clear()
+    for (const reader of this.readers) reader.suspect(previous)
+  }
+
+  #nextId(): string {
+    return `s${(++this.#count).toString(36)}`
+  }
+
+  #countAddress(address: string | undefined, change: 1 | -1): void {
+    if (address === undefined) return
+    const count = (this.#addresses.get(address) ?? 0) + change
+    if (count === 0) this.#addresses.delete(address)
+    else this.#addresses.set(address, count)
+  }
+
+  async #close(timeoutMs: number, retryMs: readonly [number, number]): Promise<void> {
+    const { clock } = this.options
+    const start = clock.monotonic()
+    this.#retryMs = retryMs
+    const left = () => Math.max(0, timeoutMs - (clock.monotonic() - start))
+    // What was accepted is committed and written to everybody before anybody is sent away.
+    await within(this.#publisher.settled(), left(), clock)
+    this.#publisher.abandon()
+    for (const reader of [...this.readers]) reader.end()
+    await endEvenly([...this.#subscriptions.keys()], left(), clock, (subscription) => subscription.close('shutdown'))
+    await within(this.broker.close(), Math.max(left(), 1_000), clock)
+  }
+}
+
+function parseRewind(rewind: number | undefined): number {
+  return Math.min(integerOption('rewind', rewind, 0, 0, Number.MAX_SAFE_INTEGER), REWIND.events)
+}

@@ -1,0 +1,52 @@
+import { encodeId, encodeReconnectionTime } from '../protocol/encode.ts'
+import { parseReconnectionTime } from '../protocol/fields.ts'
+import { Frame } from '../protocol/frame.ts'
+
+// What the hub itself says on a stream. Each is a named event with data, because some clients ignore the id of a block
+// without; pages that do not listen for these types never notice them.
+
+/** What can be wrong with the position that a client comes with. */
+export type Fault = 'diverged' | 'unknown-epoch' | 'bad-cursor'
+
+/** Why something is missing. `trimmed`: the log no longer has it. */
+export type GapReason = 'trimmed' | Fault
+
+/**
+ * A told loss: of these channels, what was published after the last event of theirs that was received, and up to `to`,
+ * may be missing.
+ */
+export interface Gap {
+  readonly reason: GapReason
+  /** Channels, or patterns as they were asked for. */
+  readonly channels: readonly string[]
+  /** Where the stream stood; null when its position made no sense. */
+  readonly from: string | null
+  readonly to: string
+}
+
+function notice(type: string, id: string | undefined, data: unknown): string {
+  return `event: hub.${type}\n${id === undefined ? '' : encodeId(id)}data: ${JSON.stringify(data)}\n\n`
+}
+
+/** The first block of a stream. Without an id when a gap follows that carries the first one. */
+export function openNotice(
+  retryMs: number,
+  id: string | undefined,
+  data: { channels: readonly string[]; resumed: boolean; heartbeatIntervalMs: number },
+): string {
+  return encodeReconnectionTime(parseReconnectionTime(retryMs)) + notice('open', id, data)
+}
+
+export function gapNotice({ reason, channels, from, to }: Gap): string {
+  return notice('gap', to, { reason, channels, from, to })
+}
+
+export function positionFrame(id: string): Frame {
+  return Frame.of(notice('position', id, {}))
+}
+
+/** Says why a stream ends. No id: where it stopped is where it goes on. */
+export function closedFrame(reason: string, retryMs?: number): Frame {
+  const retry = retryMs === undefined ? '' : encodeReconnectionTime(parseReconnectionTime(retryMs))
+  return Frame.of(retry + notice('closed', undefined, { reason }))
+}

@@ -1,0 +1,79 @@
+import type { Broker } from '../broker/broker.ts'
+import { type Clock, MAX_DELAY_MS, systemClock } from '../clock.ts'
+import { choiceOption, integerOption, optionsObject } from '../option.ts'
+
+/** Options of `new ChannelHub()`. */
+export interface HubOptions {
+  /** The log. Default: `memoryBroker()`, with the hub's clock. */
+  broker?: Broker | undefined
+  /**
+   * What happens to a live subscriber past its high-water mark. `'replay'` (default): it is served from history when
+   * its socket has drained, and goes live again. `'disconnect'`: it is closed with `'slow'`, and comes back.
+   */
+  slowSubscriber?: 'replay' | 'disconnect' | undefined
+  /**
+   * How many bytes may wait for a subscriber before it is no longer live. Tested after a write, so that what waits is
+   * at most this and one batch or page. Default and least 65 536; raised to what the socket itself holds.
+   */
+  highWaterMarkBytes?: number | undefined
+  /**
+   * After how many milliseconds without any progress a lagging subscriber is closed with `'slow'`, or with `'error'`
+   * when it is the broker that does not answer. Default 30 000; 0 = never.
+   */
+  maxLagMs?: number | undefined
+  /** Subscribed streams at a time; more are told to come back. Default 0 = no limit. */
+  maxStreams?: number | undefined
+  /** The same for one address (`req.ip`; IPv6 by /64): set `trust proxy` first. Default 0 = no limit. */
+  maxStreamsPerAddress?: number | undefined
+  /** Channels and patterns of one subscription. Default 64; at least 1. */
+  maxChannelsPerSubscription?: number | undefined
+  /** Bytes of one encoded event; a larger one is refused at publish. Default 1 048 576. */
+  maxEventBytes?: number | undefined
+  /** Time. Default: the system's. */
+  clock?: Clock | undefined
+}
+
+/** Options with every default filled in. */
+export interface ResolvedHubOptions {
+  readonly slowSubscriber: 'replay' | 'disconnect'
+  readonly highWaterMarkBytes: number
+  readonly maxLagMs: number
+  readonly maxStreams: number
+  readonly maxStreamsPerAddress: number
+  readonly maxChannelsPerSubscription: number
+  readonly maxEventBytes: number
+  readonly clock: Clock
+}
+
+const NAMES = [
+  'broker',
+  'slowSubscriber',
+  'highWaterMarkBytes',
+  'maxLagMs',
+  'maxStreams',
+  'maxStreamsPerAddress',
+  'maxChannelsPerSubscription',
+  'maxEventBytes',
+  'clock',
+] as const
+
+const MIN_HIGH_WATER_MARK = 65_536
+const MANY = 1_000_000_000
+
+export function resolveHubOptions(given: HubOptions | undefined): ResolvedHubOptions {
+  const options = optionsObject('new ChannelHub()', given, NAMES)
+  const { highWaterMarkBytes, maxStreamsPerAddress, maxChannelsPerSubscription } = options
+  return {
+    slowSubscriber: choiceOption('slowSubscriber', options.slowSubscriber, 'replay', ['replay', 'disconnect']),
+    highWaterMarkBytes: Math.max(
+      MIN_HIGH_WATER_MARK,
+      integerOption('highWaterMarkBytes', highWaterMarkBytes, MIN_HIGH_WATER_MARK, 0, Number.MAX_SAFE_INTEGER),
+    ),
+    maxLagMs: integerOption('maxLagMs', options.maxLagMs, 30_000, 0, MAX_DELAY_MS),
+    maxStreams: integerOption('maxStreams', options.maxStreams, 0, 0, MANY),
+    maxStreamsPerAddress: integerOption('maxStreamsPerAddress', maxStreamsPerAddress, 0, 0, MANY),
+    maxChannelsPerSubscription: integerOption('maxChannelsPerSubscription', maxChannelsPerSubscription, 64, 1, 100_000),
+    maxEventBytes: integerOption('maxEventBytes', options.maxEventBytes, 1_048_576, 1, Number.MAX_SAFE_INTEGER),
+    clock: options.clock ?? systemClock,
+  }
+}

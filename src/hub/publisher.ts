@@ -1,0 +1,184 @@
+import type { Broker, NewEvent, Receipt } from '../broker/broker.ts'
+import { parseChannelName } from '../channel-name.ts'
+import { SseError } from '../errors.ts'
+import { optionsObject } from '../option.ts'
+import { type DataText, encodeFields, encodeValue } from '../protocol/encode.ts'
+import { parseEventType } from '../protocol/fields.ts'
+import { encodedLength } from '../protocol/frame.ts'
+
+/** Options of a publish. */
+export interface PublishOptions {
+  /** The event type. Default: none, which a browser hands to `onmessage`. Not `open`, `error`, `hub.*`; no CR, LF, NUL. */
+  event?: string | undefined
+  /**
+   * Names this event, 1–200 printable ASCII characters, within its channel: publishing it again within 10 minutes gives
+   * the first receipt with `duplicate: true`; another payload under the same key is ERR_SSE_IDEMPOTENCY_MISMATCH.
+   */
+  idempotencyKey?: string | undefined
+  /**
+   * 1–200 characters. A lagging or resuming subscriber gets, of events with the same channel and key, only the newest;
+   * that is no gap. Live subscribers get them all.
+   */
+  conflationKey?: string | undefined
+}
+
+/** What most brokers take in one commit. A group is never cut, whatever its size. */
+const MAX_EVENTS = 1_000
+const MAX_BYTES = 1_048_576
+
+/** Checks and encodes an event. Throws what is wrong with it; nothing has happened then. */
+export function newEvent(
+  channel: unknown,
+  data: unknown,
+  options: PublishOptions | undefined,
+  maxEventBytes: number,
+): NewEvent {
+  const { event, idempotencyKey, conflationKey } = optionsObject('publish()', options, [
+    'event',
+    'idempotencyKey',
+    'conflationKey',
+  ])
+  return encodeNewEvent(
+    {
+      channel: parseChannelName(channel),
+      data: encodeValue(data),
+      event,
+      idempotencyKey: idempotencyKey === undefined ? undefined : parseIdempotencyKey(idempotencyKey),
+      conflationKey,
+    },
+    maxEventBytes,
+  )
+}
+
+/** The same for data that is text already, and a key that may not be one of a user. */
+export function encodeNewEvent(
+  given: Pick<NewEvent, 'channel' | 'idempotencyKey'> & {
+    data: DataText
+    event: string | undefined
+    conflationKey: string | undefined
+  },
+  maxEventBytes: number,
+): NewEvent {
+  const { channel, data, idempotencyKey, conflationKey } = given
+  const event = given.event === undefined ? undefined : parseEventType(given.event)
+  if (conflationKey !== undefined && (typeof conflationKey !== 'string' || !/^.{1,200}$/su.test(conflationKey))) {
+    throw new SseError('ERR_SSE_CONFLATION_KEY', 'A conflation key (conflationKey) is a text of 1-200 characters.')
+  }
+  const fields = encodeFields(event, data.text)
+  if (encodedLength(fields) > maxEventBytes) {
+    throw new SseError(
+      'ERR_SSE_EVENT_TOO_LARGE',
+      `An encoded event has at most ${maxEventBytes} bytes (maxEventBytes).`,
+    )
+  }
+  return { channel, event, data: data.text, json: data.json, conflationKey, idempotencyKey, fields }
+}
+
+export function parseIdempotencyKey(key: unknown): string {
+  if (typeof key === 'string' && /^[\x20-\x7e]{1,200}$/.test(key)) return key
+  throw new SseError('ERR_SSE_IDEMPOTENCY_KEY', 'An idempotency key is 1-200 printable ASCII characters.')
+}
+
+/** Throws when a batch is more than one commit can be. */
+export function assertBatch(events: readonly NewEvent[]): void {
+  if (events.length > MAX_EVENTS || sizeOf(events) > MAX_BYTES) {
+    throw new SseError(
+      'ERR_SSE_BATCH_TOO_LARGE',
+      `A batch has at most ${MAX_EVENTS} events and ${MAX_BYTES} bytes of encoded text: it is one commit. Send several.`,
+    )
+  }
+}
+
+interface Group {
+  readonly events: readonly NewEvent[]
+  resolve(receipts: readonly Receipt[]): void
+  reject(error: unknown): void
+}
+
+/**
+ * Collects what one turn of the event loop publishes, and hands it to the broker in one call: joining happens before the
+ * log, so there is no moment at which an event is in the log and not yet written to those who are live.
+ */
+export class Publisher {
+  readonly #broker: Broker
+  readonly #ready: Promise<void>
+  #queue: Group[] = []
+  readonly #unsettled = new Set<Group>()
+  #idle: (() => void)[] = []
+
+  constructor(broker: Broker, ready: Promise<void>) {
+    this.#broker = broker
+    this.#ready = ready
+  }
+
+  /** Publishes events as one group, all or nothing. */
+  publish(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#queue.length === 0) setImmediate(() => this.#flush())
+      const group = { events, resolve, reject }
+      this.#queue.push(group)
+      this.#unsettled.add(group)
+    })
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    if (this.#unsettled.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
+  }
+
+  /** Gives up on what is still under way: whether it was kept is not known any more. */
+  abandon(): void {
+    const error = new SseError(
+      'ERR_SSE_PUBLISH_UNKNOWN',
+      'The hub closed before the broker answered. Retry with the same key.',
+    )
+    for (const group of [...this.#unsettled]) this.#settle(group, error)
+  }
+
+  #flush(): void {
+    const queue = this.#queue
+    this.#queue = []
+    let groups: Group[] = []
+    let events = 0
+    let bytes = 0
+    for (const group of queue) {
+      const size = sizeOf(group.events)
+      if (groups.length > 0 && (events + group.events.length > MAX_EVENTS || bytes + size > MAX_BYTES)) {
+        this.#commit(groups)
+        groups = []
+        events = bytes = 0
+      }
+      groups.push(group)
+      events += group.events.length
+      bytes += size
+    }
+    this.#commit(groups)
+  }
+
+  #commit(groups: readonly Group[]): void {
+    this.#ready
+      .then(() => this.#broker.publish(groups.map((group) => group.events)))
+      .then(
+        (outcomes) => {
+          for (const [i, group] of groups.entries()) this.#settle(group, outcomes[i]!)
+        },
+        (error) => {
+          for (const group of groups) this.#settle(group, error)
+        },
+      )
+  }
+
+  /** `outcome`: receipts, or what went wrong. */
+  #settle(group: Group, outcome: unknown): void {
+    if (!this.#unsettled.delete(group)) return
+    if (Array.isArray(outcome)) group.resolve(outcome)
+    else group.reject(outcome)
+    if (this.#unsettled.size === 0) for (const fn of this.#idle.splice(0)) fn()
+  }
+}
+
+function sizeOf(events: readonly NewEvent[]): number {
+  let bytes = 0
+  for (const { fields } of events) bytes += encodedLength(fields)
+  return bytes
+}

@@ -1,0 +1,53 @@
+import type { Clock } from '../clock.ts'
+
+/** Somebody who is catching up. */
+export interface Catching {
+  /** Takes one page, if it can be had at once. Returns the bytes that were written. */
+  step(): number
+}
+
+const ROUND_BYTES = 2 * 1024 * 1024
+const ROUND_MS = 5
+
+/**
+ * Serves those who are catching up in turn, one page each: a round goes on until 2 MiB or 5 ms, then the event loop
+ * lets everybody else run. Replay is paced, never capped: a cap would have to be told as a gap.
+ */
+export class Pump {
+  readonly #clock: Clock
+  /** Who waits for a turn, in order. */
+  readonly #queue = new Set<Catching>()
+  #scheduled = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Queues `member` at the end, unless it is waiting already. */
+  add(member: Catching): void {
+    this.#queue.add(member)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => this.#round())
+  }
+
+  delete(member: Catching): void {
+    this.#queue.delete(member)
+  }
+
+  #round(): void {
+    this.#scheduled = false
+    const end = this.#clock.monotonic() + ROUND_MS
+    let bytes = 0
+    // Those who come back to the queue in this round are served in the next: each gets one page.
+    const round = [...this.#queue]
+    for (const member of round) {
+      if (bytes >= ROUND_BYTES || this.#clock.monotonic() > end) break
+      if (this.#queue.delete(member)) bytes += member.step()
+    }
+    if (this.#queue.size > 0 && !this.#scheduled) {
+      this.#scheduled = true
+      setImmediate(() => this.#round())
+    }
+  }
+}

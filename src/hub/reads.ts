@@ -1,0 +1,76 @@
+import type { Broker, Page, PageLimit, Selector } from '../broker/broker.ts'
+import { type Cursor, formatCursor } from '../protocol/cursor.ts'
+
+/** A page is at most this: small enough to be written in one go to a peer whose pace nobody knows. */
+export const PAGE: PageLimit = { events: 250, bytes: 65_536 }
+/** What `rewind` takes at most. */
+export const REWIND: PageLimit = { events: 1_000, bytes: 1_048_576 }
+
+const MAX_IN_FLIGHT = 16
+
+interface Read {
+  readonly page: Promise<Page | undefined>
+  /** Whether any of those who asked still wants it. */
+  readonly wanted: (() => boolean)[]
+}
+
+/**
+ * The reads of a hub: at most 16 at a time, and equal ones that are under way are one. A thousand clients that
+ * reconnect with the same cursor cost one read.
+ */
+export class Reads {
+  readonly #broker: Broker
+  readonly #underWay = new WeakMap<Selector, Map<string, Read>>()
+  #inFlight = 0
+  readonly #queue: (() => void)[] = []
+
+  constructor(broker: Broker) {
+    this.#broker = broker
+  }
+
+  /** A page after `after`. Resolves with undefined when nobody wanted it any more. */
+  read(after: Cursor | undefined, selector: Selector, wanted: () => boolean): Promise<Page | undefined> {
+    const key = after === undefined ? '' : formatCursor(after)
+    return this.#share(key, selector, wanted, () => this.#broker.read(after, selector, PAGE))
+  }
+
+  /** The last `count` events of each channel. */
+  latest(count: number, selector: Selector, wanted: () => boolean): Promise<Page | undefined> {
+    return this.#share(`latest ${count}`, selector, wanted, () => this.#broker.latest(count, selector, REWIND))
+  }
+
+  #share(key: string, selector: Selector, wanted: () => boolean, read: () => Promise<Page>): Promise<Page | undefined> {
+    let bySelector = this.#underWay.get(selector)
+    if (bySelector === undefined) {
+      bySelector = new Map()
+      this.#underWay.set(selector, bySelector)
+    }
+    const shared = bySelector.get(key)
+    if (shared !== undefined) {
+      shared.wanted.push(wanted)
+      return shared.page
+    }
+    const asked = [wanted]
+    const page = this.#turn(
+      () => (asked.some((still) => still()) ? read() : undefined),
+      // From here on the log may have moved on without the page: a later reader asks anew.
+      () => bySelector.delete(key),
+    )
+    bySelector.set(key, { page, wanted: asked })
+    return page
+  }
+
+  async #turn<T>(read: () => Promise<T> | undefined, done: () => void): Promise<T | undefined> {
+    if (this.#inFlight >= MAX_IN_FLIGHT) await new Promise<void>((resolve) => this.#queue.push(resolve))
+    else this.#inFlight++
+    try {
+      return await read()
+    } finally {
+      done()
+      // The place goes to the next in line.
+      const next = this.#queue.shift()
+      if (next === undefined) this.#inFlight--
+      else next()
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { isLoss, type Loss, type Page, type StoredEvent } from '../broker/broker.ts'
+import { formatCursor } from '../protocol/cursor.ts'
+import { Frame, type FrameForm } from '../protocol/frame.ts'
+import { type Gap, gapNotice } from './notice.ts'
+
+/** A page as one write. */
+export interface Replay {
+  /** Undefined when the page has no items. */
+  readonly frame: Frame | undefined
+  readonly events: number
+  readonly gaps: readonly Gap[]
+}
+
+/** A page that several are served is joined once. */
+const made = new WeakMap<Page, Map<string, Replay>>()
+
+/** Joins the items of a page. `from` is where the reader of the page stood, as its gaps say it. */
+export function replayOf(page: Page, form: FrameForm, from: string): Replay {
+  let byForm = made.get(page)
+  if (byForm === undefined) {
+    byForm = new Map()
+    made.set(page, byForm)
+  }
+  const key = `${form} ${from}`
+  let replay = byForm.get(key)
+  if (replay === undefined) {
+    replay = makeReplay(page, form, from)
+    byForm.set(key, replay)
+  }
+  return replay
+}
+
+function makeReplay(page: Page, form: FrameForm, from: string): Replay {
+  const frames: Frame[] = []
+  const gaps: Gap[] = []
+  for (const item of conflate(page.items)) {
+    if (isLoss(item)) {
+      const gap = gapOf(item, page, from)
+      gaps.push(gap)
+      frames.push(Frame.of(gapNotice(gap)))
+    } else {
+      frames.push(item.frame.as(form))
+    }
+  }
+  return { frame: frames.length === 0 ? undefined : Frame.join(frames), events: frames.length - gaps.length, gaps }
+}
+
+export function gapOf(loss: Loss, page: Page, from: string): Gap {
+  const to = formatCursor({ epoch: page.upto.epoch, seq: loss.seq })
+  return { reason: 'trimmed', channels: loss.channels, from, to }
+}
+
+/**
+ * Of events of the same channel and key only the last stays, at its own place. A fold within one page: what stays is
+ * later than what it replaces, so a cut anywhere resumes correctly, and it is no loss.
+ */
+function conflate(items: Page['items']): readonly (StoredEvent | Loss)[] {
+  const newest = new Map<string, StoredEvent>()
+  for (const item of items) {
+    if (!isLoss(item) && item.conflationKey !== undefined) newest.set(keyOf(item), item)
+  }
+  if (newest.size === 0) return items
+  return items.filter((item) => isLoss(item) || item.conflationKey === undefined || newest.get(keyOf(item)) === item)
+}
+
+function keyOf({ channel, conflationKey }: StoredEvent): string {
+  return `${channel}\0${conflationKey}`
+}

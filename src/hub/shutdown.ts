@@ -1,0 +1,36 @@
+import type { Clock } from '../clock.ts'
+
+const STEP_MS = 20
+/** Streams a second that are ended at least, so that a small hub closes at once. */
+const MIN_PER_SECOND = 500
+
+/**
+ * Ends what there is, evenly, so that those who come back do not come together: over four fifths of the time, or
+ * faster at 500 a second. Resolves when all are ended.
+ */
+export async function endEvenly<T>(
+  all: readonly T[],
+  timeoutMs: number,
+  clock: Clock,
+  end: (one: T) => void,
+): Promise<void> {
+  const steps = Math.max(1, Math.floor((timeoutMs * 0.8) / STEP_MS))
+  const perStep = Math.max(Math.ceil((MIN_PER_SECOND * STEP_MS) / 1_000), Math.ceil(all.length / steps))
+  for (let i = 0; i < all.length; i += perStep) {
+    if (i > 0) await new Promise<void>((resolve) => clock.setTimeout(resolve, STEP_MS))
+    for (const one of all.slice(i, i + perStep)) end(one)
+  }
+}
+
+/** Whether `promise` settles within `ms`. */
+export async function within(promise: Promise<unknown>, ms: number, clock: Clock): Promise<boolean> {
+  let timer: unknown
+  const late = new Promise<false>((resolve) => {
+    timer = clock.setTimeout(() => resolve(false), ms)
+  })
+  try {
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    clock.clearTimeout(timer)
+  }
+}

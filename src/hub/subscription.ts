@@ -1,0 +1,586 @@
+import { type Broker, isLoss, type Page } from '../broker/broker.ts'
+import { isPattern } from '../channel-name.ts'
+import { type CloseReason, SseError } from '../errors.ts'
+import { type Cursor, formatCursor, parseCursor } from '../protocol/cursor.ts'
+import { Frame, type FrameForm } from '../protocol/frame.ts'
+import type { ChannelDirectory, ChannelSelector, LiveSubscription } from './channel.ts'
+import { type Authorize, type Decision, Guard } from './guard.ts'
+import { LagWatch } from './lag-watch.ts'
+import { type Fault, type Gap, gapNotice, openNotice } from './notice.ts'
+import type { ResolvedHubOptions } from './options.ts'
+import type { Catching, Pump } from './pump.ts'
+import { PAGE, type Reads } from './reads.ts'
+import { replayOf } from './replay.ts'
+import type { Beginning } from './stats.ts'
+import type { Subscriber, SubscriberOwner } from './subscriber.ts'
+
+/** What a subscription needs of its hub, and tells it. */
+export interface SubscriptionHost {
+  readonly broker: Broker
+  /** Resolves when the broker is up. */
+  readonly ready: Promise<void>
+  readonly directory: ChannelDirectory
+  readonly pump: Pump
+  readonly reads: Reads
+  readonly options: ResolvedHubOptions
+  /** The names, checked; throws when they are none, too many, or malformed. */
+  parseNames(channels: readonly string[]): readonly string[]
+  /** The hub's position as a frame, made once for all. */
+  positionFrame(): Frame
+  farewell(reason: CloseReason): Frame | undefined
+  opened(subscription: Subscription, beginning: Beginning): void
+  closed(subscription: Subscription, reason: CloseReason, wasOpen: boolean): void
+  told(subscription: Subscription, gap: Gap): void
+  replayed(events: number): void
+  lagging(subscription: Subscription): void
+  /** Parked until the hub's position reaches that of the subscription. */
+  park(subscription: Subscription): void
+  failed(error: unknown): void
+  /** Runs `fn` now, or after the fan-out that is under way: nobody enters or leaves a row in the middle of one. */
+  betweenFanOuts(fn: () => void): void
+}
+
+export interface SubscriptionInit {
+  readonly id: string
+  readonly names: readonly string[]
+  readonly form: FrameForm
+  readonly info: unknown
+  /** Where to go on: the text of a cursor, `''` = at the end. */
+  readonly after: string
+  /** Kept events of each channel to begin with when there is no usable position. */
+  readonly rewind: number
+  readonly authorize: Authorize | undefined
+  readonly since: Date
+}
+
+/** How long the head of a stream waits for the first page; then the client is told to come back. */
+const FIRST_PAGE_MS = 5_000
+const MIN_BACK_OFF_MS = 100
+const MAX_BACK_OFF_MS = 5_000
+
+/**
+ * One subscriber: a position in the log and a set of channels.
+ *
+ * joining -> catching -> live | parked; any -> closed. Catching is replaying before the first time live and lagging
+ * after it; it is served page by page from the log. Live is reached only when, in one synchronous step, the page just
+ * written was the end of the log and its position equals the hub's.
+ */
+export class Subscription implements LiveSubscription, Catching {
+  readonly id: string
+  /** What `subscribe` was given as `info`, or the router's hook returned: to recognise it by. */
+  readonly info: unknown
+  /** When it was made. */
+  readonly since: Date
+  /** @internal */
+  readonly form: FrameForm
+  /** @internal */
+  place = -1
+
+  readonly #host: SubscriptionHost
+  readonly #stream: Subscriber
+  readonly #after: string
+  readonly #rewind: number
+  readonly #guard: Guard | undefined
+  #names: readonly string[]
+  #selector: ChannelSelector
+  #phase: 'joining' | 'catching' | 'live' | 'parked' | 'closed' = 'joining'
+  /** Everything up to here has been written. Stored in all phases but live, where it is the hub's; undefined = the end. */
+  #position: Cursor | undefined
+  /** Bytes that may wait before it is no longer live. */
+  #mark = 0
+  /** The first block is out. */
+  #opened = false
+  #wasLive = false
+  #resumed = false
+  /** A page has been read since the broker had the selector: memory is complete from there on. */
+  #hasRead = false
+  /** What is wrong with the position it came with, told with the first page. */
+  #fault: Fault | undefined
+  /** The next page is the latest events, not those after a position. */
+  #useLatest = false
+  /** A page that has been read or decided on and waits for its turn in the pump. */
+  #ready: Page | undefined
+  /** A read or a decision is under way. */
+  #busy = false
+  /** The peer is behind, and 'drain' will come. */
+  #draining = false
+  /** Counts changes of the selector: what was read for an old one is of no use. */
+  #generation = 0
+  #changing: Promise<void> = Promise.resolve()
+  /** When reads began to fail; undefined while they do not. */
+  #failingSince: number | undefined
+  #backOffMs = MIN_BACK_OFF_MS
+  /** The hub's position at the last heartbeat. */
+  #told: Cursor | undefined
+  #expiry = Number.POSITIVE_INFINITY
+  #retryTimer: unknown
+  #expiryTimer: unknown
+  #firstPageTimer: unknown
+  readonly #lag: LagWatch
+  #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined
+
+  /** @internal */
+  constructor(host: SubscriptionHost, stream: Subscriber, init: SubscriptionInit) {
+    this.id = init.id
+    this.info = init.info
+    this.since = init.since
+    this.form = init.form
+    this.#host = host
+    this.#stream = stream
+    this.#after = init.after
+    this.#rewind = init.rewind
+    this.#names = init.names
+    this.#selector = host.directory.acquire(init.names)
+    const { clock, maxLagMs } = host.options
+    if (init.authorize !== undefined) {
+      this.#guard = new Guard(init.authorize, clock, (decision) => this.expire(decision))
+    }
+    this.#lag = new LagWatch(clock, maxLagMs, stream, () => stream.close('slow'))
+    this.#position = parseCursor(init.after)
+    if (this.#position === undefined) {
+      if (init.after !== '') this.#fault = 'bad-cursor'
+      this.#useLatest = init.rewind > 0
+    }
+  }
+
+  /** The channels and patterns it was made with, and those added since. */
+  get channels(): readonly string[] {
+    return this.#names
+  }
+
+  /** Everything up to this event ID has been sent. */
+  get position(): string {
+    const position = this.#phase === 'live' ? this.#host.broker.top() : this.#position
+    return position === undefined ? '' : formatCursor(position)
+  }
+
+  /** Whether the position it came with was accepted. Trimmed gaps may have followed nevertheless. */
+  get resumed(): boolean {
+    return this.#resumed
+  }
+
+  get state(): 'replaying' | 'live' | 'lagging' | 'closed' {
+    if (this.#phase === 'live' || this.#phase === 'closed') return this.#phase
+    return this.#wasLive ? 'lagging' : 'replaying'
+  }
+
+  /**
+   * Adds channels or patterns, which start at the position of the stream. Resolves when the broker hands them over;
+   * rejects, with nothing changed, for bad names and too many of them (ERR_SSE_CHANNEL_NAME, ERR_SSE_TOO_MANY_CHANNELS).
+   */
+  add(channels: string | readonly string[]): Promise<void> {
+    return this.#change((names) => [...names, ...[channels].flat()])
+  }
+
+  /** Takes channels or patterns away, by the names they were asked for. One at least stays (ERR_SSE_CHANNEL_REQUIRED). */
+  remove(channels: string | readonly string[]): Promise<void> {
+    const gone = new Set([channels].flat())
+    return this.#change((names) => names.filter((name) => !gone.has(name)))
+  }
+
+  /** Ends the subscription and its stream. Idempotent. */
+  close(reason: CloseReason = 'server'): void {
+    if (this.#phase === 'closed') return
+    if (this.#opened) this.#stream.close(reason)
+    else
+      this.#refuse(
+        new SseError('ERR_SSE_OVERLOADED', 'The subscription ended before its first event: come back later.'),
+      )
+  }
+
+  // -- what follows is the hub's --
+
+  /**
+   * @internal Resolves when the first block is written or the client has left. Rejects, with the stream untouched, when
+   * the broker cannot serve it.
+   */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject }
+      // First of all: the client may leave during every await that follows.
+      try {
+        this.#stream.claim(this.#owner)
+      } catch (error) {
+        return this.#refuse(error)
+      }
+      if (this.#stream.state === 'closed') return this.#leave('client')
+      this.#firstPageTimer = this.#host.options.clock.setTimeout(() => {
+        this.#refuse(new SseError('ERR_SSE_OVERLOADED', `The broker did not answer within ${FIRST_PAGE_MS} ms.`))
+      }, FIRST_PAGE_MS)
+      this.#join().catch((error) => this.#refuse(error))
+    })
+  }
+
+  /** joining -> catching. The broker has the selector before anything is read: what is published meanwhile is not lost. */
+  async #join(): Promise<void> {
+    const { broker, ready, pump } = this.#host
+    const selector = this.#selector
+    await ready
+    if (this.#isClosed()) return
+    await broker.subscribe(selector)
+    if (this.#isClosed()) return broker.unsubscribe(selector)
+    this.#phase = 'catching'
+    pump.add(this)
+  }
+
+  /** @internal Ends it at `until`, if that is before what was said so far. */
+  expire({ until }: Pick<Decision, 'until'>): void {
+    if (until === undefined || until.getTime() >= this.#expiry) return
+    this.#expiry = until.getTime()
+    this.#armExpiry()
+  }
+
+  /** @internal See LiveSubscription. */
+  get admits(): ((channel: string) => boolean | undefined) | undefined {
+    if (this.#guard === undefined || this.#selector.patterns.length === 0) return undefined
+    return this.#admits
+  }
+
+  /** @internal */
+  deliver(frame: Frame): boolean {
+    return this.#stream.write(frame) || this.#stream.bufferedBytes <= this.#mark
+  }
+
+  /** @internal Whether it may hear of this channel, as far as anybody knows. */
+  hears(channel: string): boolean {
+    return this.#phase !== 'closed' && this.#selector.matches(channel) && this.admits?.(channel) !== false
+  }
+
+  /** @internal live -> catching, at the hub's position, because its peer is too far behind. */
+  fallBehind(): void {
+    if (this.#phase !== 'live') return
+    if (this.#host.options.slowSubscriber === 'disconnect') return this.#stream.close('slow')
+    this.#demote(this.#host.broker.top())
+    this.#awaitDrain()
+    this.#host.lagging(this)
+  }
+
+  /** @internal live | parked -> catching. A live one is complete only up to `position`. */
+  catchUp(position: Cursor): void {
+    if (this.#phase === 'live') this.#demote(position)
+    else if (this.#phase === 'parked') this.#phase = 'catching'
+    else return
+    this.#host.pump.add(this)
+  }
+
+  /** @internal The position of a parked one, for the hub to compare with its own. */
+  get parkedAt(): Cursor | undefined {
+    return this.#phase === 'parked' ? this.#position : undefined
+  }
+
+  /** @internal See Catching. */
+  step(): number {
+    if (this.#phase !== 'catching' || this.#busy || this.#draining) return 0
+    let page = this.#ready
+    this.#ready = undefined
+    if (page === undefined && this.#hasRead) {
+      const at = this.#position!
+      const top = this.#host.broker.top()
+      if (at.epoch === top.epoch && at.seq > top.seq) {
+        this.#park()
+        return 0
+      }
+      page = this.#host.broker.recent(at, this.#selector, PAGE)
+    }
+    if (page === undefined) {
+      this.#read()
+      return 0
+    }
+    const admitted = this.#admitted(page)
+    return admitted === undefined ? 0 : this.#apply(admitted)
+  }
+
+  /** idle -> open, with the first page at hand. False when there is nothing to write to. */
+  #commit(): boolean {
+    try {
+      if (this.#stream.commit()) return true
+      this.#leave('client')
+    } catch (error) {
+      // Somebody else has begun to answer.
+      this.#refuse(error)
+    }
+    return false
+  }
+
+  #read(): void {
+    const generation = this.#generation
+    const { reads } = this.#host
+    const wanted = () => this.#phase === 'catching' && generation === this.#generation
+    this.#busy = true
+    const page = this.#useLatest
+      ? reads.latest(this.#rewind, this.#selector, wanted)
+      : reads.read(this.#position, this.#selector, wanted)
+    page.then(
+      (page) => {
+        this.#busy = false
+        if (this.#phase !== 'catching') return
+        if (page !== undefined && generation === this.#generation) this.#arrived(page)
+        this.#host.pump.add(this)
+      },
+      (error) => {
+        this.#busy = false
+        if (this.#phase === 'catching') this.#readFailed(error)
+      },
+    )
+  }
+
+  #arrived(page: Page): void {
+    this.#failingSince = undefined
+    this.#backOffMs = MIN_BACK_OFF_MS
+    if (!this.#opened && page.status === 'unknown-epoch' && this.#rewind > 0) {
+      this.#fault = 'unknown-epoch'
+      this.#useLatest = true
+      return
+    }
+    this.#ready = page
+  }
+
+  #readFailed(error: unknown): void {
+    const { clock, maxLagMs } = this.#host.options
+    this.#host.failed(error)
+    const now = clock.monotonic()
+    this.#failingSince ??= now
+    if (this.#opened && maxLagMs > 0 && now - this.#failingSince > maxLagMs) return this.#stream.close('error')
+    this.#retryTimer = clock.setTimeout(() => this.#host.pump.add(this), this.#backOffMs)
+    this.#backOffMs = Math.min(this.#backOffMs * 2, MAX_BACK_OFF_MS)
+  }
+
+  /** The page without what a hook denies; undefined while that is being asked. */
+  #admitted(page: Page): Page | undefined {
+    const admits = this.admits
+    if (admits === undefined) return page
+    const channels = page.items.flatMap((item) => (isLoss(item) ? item.channels : item.channel))
+    const undecided = channels.filter((channel) => admits(channel) === undefined)
+    if (undecided.length > 0) {
+      this.#decide(page, undecided)
+      return undefined
+    }
+    const denied = new Set(channels.filter((channel) => admits(channel) === false))
+    if (denied.size === 0) return page
+    const items = page.items.flatMap((item) => {
+      if (!isLoss(item)) return denied.has(item.channel) ? [] : item
+      const told = item.channels.filter((channel) => !denied.has(channel))
+      return told.length === 0 ? [] : { ...item, channels: told }
+    })
+    return { ...page, items }
+  }
+
+  readonly #admits = (channel: string): boolean | undefined => {
+    // What was asked for by its own name has been decided with the request; a pattern is told as it was asked for.
+    return isPattern(channel) || this.#selector.includes(channel) || this.#guard!.admits(channel)
+  }
+
+  #decide(page: Page, channels: readonly string[]): void {
+    this.#busy = true
+    const generation = this.#generation
+    this.#guard!.decide(channels).then(
+      () => {
+        this.#busy = false
+        if (this.#phase !== 'catching') return
+        if (generation === this.#generation) this.#ready = page
+        this.#host.pump.add(this)
+      },
+      (error) => {
+        this.#busy = false
+        if (this.#phase === 'closed') return
+        this.#host.failed(error)
+        if (this.#opened) this.#stream.close('error')
+        else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'Who may hear a channel could not be decided.'))
+      },
+    )
+  }
+
+  /** Writes a page and decides what comes next. Synchronous throughout: nothing can be handed over in between. */
+  #apply(page: Page): number {
+    const { broker, pump } = this.#host
+    const stream = this.#stream
+    let status: 'ok' | Fault = page.status
+    let from = this.#position === undefined ? formatCursor(page.from) : formatCursor(this.#position)
+    if (!this.#opened) {
+      if (!this.#commit()) return 0
+      status = this.#fault ?? status
+      from = this.#after === '' ? from : this.#after
+    }
+    const gaps: Gap[] = []
+    let bytes = this.#announce(page, status, from, gaps)
+    const replay = replayOf(page, this.form, from)
+    if (replay.frame !== undefined) {
+      stream.write(replay.frame)
+      bytes += replay.frame.length
+      this.#host.replayed(replay.events)
+      gaps.push(...replay.gaps)
+    }
+    this.#position = page.upto
+    this.#hasRead = true
+    this.#useLatest = false
+    const first = !this.#opened
+    if (first) this.#open()
+    const top = broker.top()
+    if (stream.bufferedBytes > this.#mark) this.#awaitDrain()
+    else if (!page.end || page.upto.epoch !== top.epoch || page.upto.seq < top.seq) pump.add(this)
+    else if (page.upto.seq > top.seq) this.#park()
+    else this.#goLive()
+    // Foreign code comes last: it finds everything in place, and may end it.
+    if (first) {
+      this.#host.opened(this, status !== 'ok' ? status : this.#resumed ? 'resumed' : 'new')
+      this.#settle?.resolve()
+    }
+    for (const gap of gaps) this.#host.told(this, gap)
+    return bytes
+  }
+
+  /** The blocks before the items of a page: `hub.open` before the first, `hub.gap` when the position was not good. */
+  #announce(page: Page, status: 'ok' | Fault, from: string, gaps: Gap[]): number {
+    const to = formatCursor(page.from)
+    const stream = this.#stream
+    let text = ''
+    if (!this.#opened) {
+      this.#resumed = status === 'ok' && this.#after !== ''
+      const { heartbeatIntervalMs } = stream
+      const data = { channels: this.#names, resumed: this.#resumed, heartbeatIntervalMs }
+      // With an id here, a cut before the gap would resume as if nothing had been missing.
+      text += openNotice(stream.retryMs, status === 'ok' ? to : undefined, data)
+    }
+    if (status !== 'ok') {
+      const gap = { reason: status, channels: this.#names, from: status === 'bad-cursor' ? null : from, to }
+      text += gapNotice(gap)
+      gaps.push(gap)
+    }
+    if (text === '') return 0
+    const frame = Frame.of(text)
+    stream.write(frame)
+    return frame.length
+  }
+
+  #open(): void {
+    this.#opened = true
+    this.#selector.subscriptions++
+    this.#mark = Math.max(this.#host.options.highWaterMarkBytes, this.#stream.highWaterMark)
+    this.#host.options.clock.clearTimeout(this.#firstPageTimer)
+  }
+
+  #goLive(): void {
+    this.#phase = 'live'
+    this.#wasLive = true
+    this.#told = this.#host.broker.top()
+    this.#selector.enter(this)
+  }
+
+  #park(): void {
+    this.#phase = 'parked'
+    this.#host.park(this)
+  }
+
+  #demote(position: Cursor): void {
+    this.#selector.leave(this)
+    this.#phase = 'catching'
+    this.#position = position
+  }
+
+  #awaitDrain(): void {
+    this.#draining = true
+    this.#lag.start()
+    this.#stream.onDrain(() => {
+      this.#draining = false
+      this.#lag.stop()
+      if (this.#phase === 'catching') this.#host.pump.add(this)
+    })
+  }
+
+  #change(to: (names: readonly string[]) => readonly string[]): Promise<void> {
+    const change = this.#changing.then(() => this.#swap(to(this.#names)))
+    this.#changing = change.catch(() => {})
+    return change
+  }
+
+  async #swap(channels: readonly string[]): Promise<void> {
+    const { broker, directory, pump } = this.#host
+    if (this.#phase === 'closed') return
+    const names = this.#host.parseNames(channels)
+    if (names.length === this.#names.length && names.every((name, i) => name === this.#names[i])) return
+    const next = directory.acquire(names)
+    try {
+      await broker.subscribe(next)
+    } catch (error) {
+      directory.release(next)
+      throw error
+    }
+    if (this.#isClosed()) {
+      broker.unsubscribe(next)
+      directory.release(next)
+      return
+    }
+    // In one synchronous step: the position is taken, and from there on the new selector is read.
+    if (this.#phase === 'live') this.#demote(broker.top())
+    this.#phase = 'catching'
+    const old = this.#selector
+    this.#names = names
+    this.#selector = next
+    this.#generation++
+    this.#ready = undefined
+    this.#hasRead = false
+    next.subscriptions++
+    old.subscriptions--
+    pump.add(this)
+    broker.unsubscribe(old)
+    directory.release(old)
+  }
+
+  /** A call, because it changes under an await. */
+  #isClosed(): boolean {
+    return this.#phase === 'closed'
+  }
+
+  #armExpiry(): void {
+    const { clock } = this.#host.options
+    clock.clearTimeout(this.#expiryTimer)
+    if (this.#phase === 'closed') return
+    const ms = Math.max(0, this.#expiry - clock.now())
+    // A timer does not reach further than 24 days.
+    this.#expiryTimer = clock.setTimeout(
+      () => (clock.now() >= this.#expiry ? this.close('expired') : this.#armExpiry()),
+      Math.min(ms, 2 ** 31 - 1),
+    )
+  }
+
+  readonly #owner: SubscriberOwner = {
+    heartbeat: () => {
+      if (this.#phase !== 'live') return undefined
+      const top = this.#host.broker.top()
+      const told = this.#told
+      this.#told = top
+      return told?.seq === top.seq && told.epoch === top.epoch ? undefined : this.#host.positionFrame()
+    },
+    farewell: (reason) => (this.#opened ? this.#host.farewell(reason) : undefined),
+    closed: (reason) => this.#leave(reason),
+  }
+
+  /** joining -> closed with the stream untouched, so that somebody can still answer the request. */
+  #refuse(error: unknown): void {
+    if (this.#phase === 'closed') return
+    this.#settle?.reject(error)
+    this.#leave('error')
+  }
+
+  /** any -> closed. The one place that lets go of everything. */
+  #leave(reason: CloseReason): void {
+    if (this.#phase === 'closed') return
+    const { broker, directory, pump, options } = this.#host
+    const joined = this.#phase !== 'joining'
+    if (this.#phase === 'live') this.#position = broker.top()
+    const selector = this.#selector
+    this.#host.betweenFanOuts(() => selector.leave(this))
+    this.#phase = 'closed'
+    pump.delete(this)
+    this.#ready = undefined
+    this.#lag.stop()
+    options.clock.clearTimeout(this.#retryTimer)
+    options.clock.clearTimeout(this.#expiryTimer)
+    options.clock.clearTimeout(this.#firstPageTimer)
+    if (joined) broker.unsubscribe(selector)
+    if (this.#opened) selector.subscriptions--
+    directory.release(selector)
+    this.#host.closed(this, reason, this.#opened)
+    this.#settle?.resolve()
+  }
+}

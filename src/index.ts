@@ -1,0 +1,38 @@
+export type {
+  Broker,
+  BrokerListener,
+  Loss,
+  NewEvent,
+  Page,
+  PageLimit,
+  Receipt,
+  Selector,
+  StoredEvent,
+} from './broker/broker.ts'
+export { type MemoryBrokerOptions, memoryBroker } from './broker/memory-broker.ts'
+export type { HistoryOptions, RetentionOptions } from './broker/retention.ts'
+export type { Clock } from './clock.ts'
+export { type CloseReason, isSseError, SseError, type SseErrorCode } from './errors.ts'
+export {
+  type ChannelEvents,
+  type ChannelHandle,
+  ChannelHub,
+  type EventsOptions,
+  type PublishItem,
+  type SubscribeOptions,
+} from './express/channel-hub.ts'
+export type { ChannelData, ChannelMap } from './express/channel-types.ts'
+export { sse } from './express/middleware.ts'
+export { problemHandler } from './express/problem.ts'
+export type { ChannelRouterOptions, RouterOptions, SubscribeVerdict } from './express/router.ts'
+export type { HubEvents } from './hub/emitter.ts'
+export type { HubCloseOptions, PublishReceipt } from './hub/hub.ts'
+export type { Gap, GapReason } from './hub/notice.ts'
+export type { HubOptions } from './hub/options.ts'
+export type { PublishOptions } from './hub/publisher.ts'
+export type { ChannelEvent, ChannelGap } from './hub/reader.ts'
+export type { HubStats } from './hub/stats.ts'
+export type { Subscription } from './hub/subscription.ts'
+export { type EventStream, eventStream, type SendOptions, type StreamOptions } from './stream/event-stream.ts'
+export type { SseOptions } from './stream/options.ts'
+export type { EventSourceInput, StreamItem, StreamResult } from './stream/source.ts'

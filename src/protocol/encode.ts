@@ -1,0 +1,77 @@
+import type { EventId, EventType, ReconnectionTime } from './fields.ts'
+
+// Text of an event stream. Everything here ends with a line feed, and an event with its blank line, so pieces can be
+// written one after the other in any order.
+// [spec] https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+
+/** [spec] end-of-line = ( cr lf / cr / lf ). Nothing else ends a line, U+2028 neither. */
+const END_OF_LINE = /\r\n|\r|\n/
+const MAY_END_LINE = /[\r\n]/
+
+/** One line for each line of `text`. A single space after the colon belongs to the field, so leading spaces survive. */
+function lines(name: 'data' | '', text: string): string {
+  if (!MAY_END_LINE.test(text)) return `${name}: ${text}\n`
+  let out = ''
+  for (const line of text.split(END_OF_LINE)) out += `${name}: ${line}\n`
+  return out
+}
+
+/**
+ * The block of an event without its `id` line: `event`, `data`, and the blank line that dispatches it. A caller puts
+ * `id: …` in front. Empty data is still a `data` line: [spec] #dispatchMessage drops an event that has none.
+ */
+export function encodeFields(event: EventType | undefined, data: string): string {
+  return `${event === undefined ? '' : `event: ${event}\n`}${lines('data', data)}\n`
+}
+
+/** The `id` line that goes before the fields of an event. */
+export function encodeId(id: EventId | string): string {
+  return `id: ${id}\n`
+}
+
+/** A comment, which clients skip. No blank line: some clients take one for an empty event. */
+export function encodeComment(text: string): string {
+  return text === '' ? ':\n' : lines('', text)
+}
+
+/** The `retry` line. [spec] It takes effect by itself, without a blank line. */
+export function encodeReconnectionTime(ms: ReconnectionTime): string {
+  return `retry: ${ms}\n`
+}
+
+/** The data of an event in envelope form, in which a stream of several channels tells its events apart. */
+export function encodeEnvelope(channel: string, event: string | undefined, data: string, json: boolean): string {
+  const type = event === undefined ? '' : `,"event":${JSON.stringify(event)}`
+  return `{"channel":${JSON.stringify(channel)}${type},"data":${json ? data : JSON.stringify(data)}}`
+}
+
+/** The `data` of an event as text, and whether that text is JSON. */
+export interface DataText {
+  text: string
+  json: boolean
+}
+
+/**
+ * A value as the text of `data`: a string as it is, anything else as JSON. Throws a TypeError for what JSON would drop
+ * or distort without a word: `undefined`, functions, symbols, BigInt, cycles, Map, Set, and bytes.
+ */
+export function encodeValue(value: unknown): DataText {
+  if (typeof value === 'string') return { text: value, json: false }
+  if (value instanceof Map || value instanceof Set) {
+    throw new TypeError(
+      'Event data must not be a Map or a Set: JSON would drop its entries. Send an array or an object.',
+    )
+  }
+  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
+    throw new TypeError(
+      "Event data must not be bytes: an event stream is text. Send a string, or set encoding: 'base64'.",
+    )
+  }
+  const text = JSON.stringify(value)
+  if (text === undefined) throw new TypeError(`Event data must not be ${describe(value)}: JSON has no text for it.`)
+  return { text, json: true }
+}
+
+function describe(value: unknown): string {
+  return value === undefined ? 'undefined' : `a ${typeof value}`
+}

@@ -1,0 +1,404 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type CloseReason, SseError } from '../errors.ts'
+import { encodeComment, encodeFields, encodeId, encodeReconnectionTime, encodeValue } from '../protocol/encode.ts'
+import {
+  type EventType,
+  parseEventId,
+  parseEventType,
+  parseReconnectionTime,
+  randomReconnectionTime,
+} from '../protocol/fields.ts'
+import { Frame } from '../protocol/frame.ts'
+import { acceptsEventStream, lastEventIdOf, sendHead } from './handshake.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { DEFAULT_RETRY_MS, type ResolvedSseOptions, resolveSseOptions, type SseOptions } from './options.ts'
+import { ResponseSink, type Sink } from './sink.ts'
+import { type EventSourceInput, type SourceOptions, type StreamResult, streamFrom } from './source.ts'
+
+/** Options of `send`. */
+export interface SendOptions {
+  /** The event type. Default: none, which a browser hands to `onmessage`. Not `open`, `error`, `hub.*`; no CR, LF, NUL. */
+  event?: string | undefined
+  /** The event ID: 1–128 characters of printable ASCII without spaces. The client sends it back when it reconnects. */
+  id?: string | undefined
+  /** A reconnection time in whole milliseconds, clamped to 500 – 3 600 000. */
+  retry?: number | undefined
+  /** `'base64'`: the data are bytes, sent as base64 text. */
+  encoding?: 'base64' | undefined
+}
+
+/** Options of `stream`. */
+export interface StreamOptions<T> extends SourceOptions<T, EventStream> {}
+
+/** Who writes to a stream besides the application: the subscription of a hub. */
+export interface StreamOwner {
+  /** What goes out at a heartbeat; undefined = a comment. Not asked while bytes are waiting. */
+  heartbeat(): Frame | undefined
+  /** The last thing to be written before the stream ends for this reason, if any. */
+  farewell(reason: CloseReason): Frame | undefined
+  /** The stream has ended. Called exactly once. */
+  closed(reason: CloseReason): void
+}
+
+/** The last event ID of a client that was told that there is nothing more to come. */
+export const FINISHED_ID = 'hub.finished'
+
+/** How long a peer may take over the rest of a stream that was ended, before the connection is cut. */
+const LINGER_MS = 5_000
+
+const COMMENT = Frame.of(encodeComment(''))
+const FINISHED = Frame.of(`event: hub.finished\n${encodeId(FINISHED_ID)}data: {}\n\n`)
+
+/**
+ * One response as an event stream. Nothing is sent until it is used; then it is `open` until somebody ends it.
+ * Once it has ended no method throws: they return false, or resolve.
+ */
+export class EventStream {
+  readonly #req: IncomingMessage
+  readonly #res: ServerResponse
+  #options: ResolvedSseOptions
+  #state: 'idle' | 'open' | 'closed' = 'idle'
+  /** Present from the moment the head is out. */
+  #sink: Sink | undefined
+  #owner: StreamOwner | undefined
+  /** Why it ended; set once, with `#state = 'closed'`. */
+  #reason: CloseReason | undefined
+  #lastEventId: string | undefined
+  #lifetime: unknown
+  // Made on first use: most responses are no streams, and most streams need only one of these.
+  #abort: AbortController | undefined
+  #closed: Promise<CloseReason> | undefined
+  #resolveClosed: ((reason: CloseReason) => void) | undefined
+  readonly #onClose: (() => void)[] = []
+
+  /** @internal */
+  constructor(req: IncomingMessage, res: ServerResponse, options: ResolvedSseOptions) {
+    this.#req = req
+    this.#res = res
+    this.#options = options
+    // On `res`: `req` closes as soon as its body is read. The client may have left before this line, during an await.
+    if (res.destroyed || res.writableFinished || res.closed) this.#gone()
+    else res.once('close', this.#gone)
+  }
+
+  /** `'idle'` until the head is committed, then `'open'`; `'closed'` after any end of the response. */
+  get state(): 'idle' | 'open' | 'closed' {
+    return this.#res.writableEnded ? 'closed' : this.#state
+  }
+
+  /** False when `Accept` excludes `text/event-stream`, for handlers that can answer something else as well. */
+  get accepted(): boolean {
+    return acceptsEventStream(this.#req)
+  }
+
+  /**
+   * What the client saw last: header `Last-Event-ID`, else query `lastEventId`; `''` when absent or empty.
+   * [spec] https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header
+   */
+  get lastEventId(): string {
+    this.#lastEventId ??= lastEventIdOf(this.#req)
+    return this.#lastEventId
+  }
+
+  /**
+   * Fires at the end of the response, opened as a stream or not, also after a normal answer. Its reason is an
+   * `AbortError` whose `cause` is the `CloseReason`.
+   */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#reason !== undefined) this.#abort.abort(abortError(this.#reason))
+    }
+    return this.#abort.signal
+  }
+
+  /** Resolves with the reason at the end of the response, opened as a stream or not. Never rejects. */
+  get closed(): Promise<CloseReason> {
+    this.#closed ??= new Promise((resolve) => {
+      if (this.#reason !== undefined) resolve(this.#reason)
+      else this.#resolveClosed = resolve
+    })
+    return this.#closed
+  }
+
+  /** Bytes that wait in memory for the peer. */
+  get bufferedBytes(): number {
+    return this.#sink?.bufferedBytes ?? 0
+  }
+
+  /**
+   * Commits the head, once, and returns the stream. The only call that looks at `Accept`: throws
+   * ERR_SSE_NOT_ACCEPTABLE (406) when it excludes event streams. Throws ERR_SSE_HEADERS_SENT while another response is
+   * under way. A HEAD request is answered with the head, and a client that was told `hub.finished` with 204: the
+   * stream is closed then.
+   */
+  open(): this {
+    if (this.state === 'idle' && this.lastEventId !== FINISHED_ID && !this.accepted) {
+      throw new SseError(
+        'ERR_SSE_NOT_ACCEPTABLE',
+        'This resource is an event stream; Accept excludes text/event-stream.',
+      )
+    }
+    this.#commit()
+    return this
+  }
+
+  /**
+   * Sends one event, opening the stream. A string goes as it is, anything else as JSON, bytes only with
+   * `encoding: 'base64'`. Returns false when the peer is behind (wait for `drained()`) or gone.
+   *
+   * Throws before anything is written: a TypeError for data that has no text (`undefined`, BigInt, cycles, Map, Set),
+   * ERR_SSE_EVENT_TYPE, ERR_SSE_EVENT_ID, ERR_SSE_ID_RESERVED for an `id` on a stream of a hub, ERR_SSE_HEADERS_SENT.
+   */
+  send(data: unknown, options: SendOptions = {}): boolean {
+    if (this.state === 'closed') return false
+    return this.#write(() => {
+      const type: EventType | undefined = options.event === undefined ? undefined : parseEventType(options.event)
+      let head = ''
+      if (options.retry !== undefined) head += encodeReconnectionTime(parseReconnectionTime(options.retry))
+      if (options.id !== undefined) {
+        if (this.#owner !== undefined) {
+          throw new SseError(
+            'ERR_SSE_ID_RESERVED',
+            'On a stream of a hub the event IDs are its positions: send without id.',
+          )
+        }
+        head += encodeId(parseEventId(options.id))
+      }
+      return (
+        head + encodeFields(type, options.encoding === undefined ? encodeValue(data).text : encodeBytes(data, options))
+      )
+    })
+  }
+
+  /** Sends a comment, which clients skip. Returns as `send` does. */
+  comment(text = ''): boolean {
+    if (this.state === 'closed') return false
+    return this.#write(() => encodeComment(String(text)))
+  }
+
+  /** Asks the client to wait this many whole milliseconds before it reconnects (clamped to 500 – 3 600 000). */
+  retry(ms: number): boolean {
+    if (this.state === 'closed') return false
+    return this.#write(() => encodeReconnectionTime(parseReconnectionTime(ms)))
+  }
+
+  /**
+   * Sends everything a source yields, one event an item: a sync or async iterable, a Web or Node readable, or a promise
+   * of one. Waits for a peer that is behind, decodes bytes as UTF-8 across their borders, and finalises the source when
+   * the client leaves, even while the source is idle.
+   *
+   * Never rejects once the head is out: the result says how it ended. No message of an error is ever sent by itself.
+   */
+  stream<T>(source: EventSourceInput<T>, options?: StreamOptions<T>): Promise<StreamResult> {
+    return streamFrom(this, source, options, this.#options.onError)
+  }
+
+  /** Resolves when nothing waits for the peer any more, or the stream has closed. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#state !== 'open') return resolve()
+      this.#onClose.push(resolve)
+      this.#sink!.onDrain(() => {
+        const at = this.#onClose.indexOf(resolve)
+        if (at !== -1) this.#onClose.splice(at, 1)
+        resolve()
+      })
+    })
+  }
+
+  /** Ends the stream, opening it first if need be; a response of somebody else is left alone. Idempotent. */
+  close(reason: CloseReason = 'server'): void {
+    if (this.#state === 'closed') return
+    if (this.#state === 'idle' && (this.#res.headersSent || !this.#commit())) return
+    const sink = this.#sink!
+    if (reason !== 'client' && reason !== 'slow') {
+      const farewell = this.#owner?.farewell(reason)
+      if (farewell !== undefined) sink.write(farewell)
+    }
+    this.#finish(reason)
+    if (reason === 'slow') return sink.destroy()
+    sink.end(reason === 'shutdown')
+    // A peer whose window is shut never sees the end.
+    if (sink.bufferedBytes > 0) {
+      const { clock } = this.#options
+      const timer = clock.setTimeout(() => sink.destroy(), LINGER_MS)
+      this.#res.once('close', () => clock.clearTimeout(timer))
+    }
+  }
+
+  /**
+   * Ends the stream for good. Before the head the answer is 204, on which a browser stops; after it the last event is
+   * `hub.finished`, on which a page closes its EventSource; one that comes back nevertheless is answered 204.
+   */
+  finish(): void {
+    if (this.state === 'closed') return
+    if (this.#state === 'idle') {
+      if (this.#res.headersSent) throw headersSent()
+      return this.#noContent()
+    }
+    this.#sink!.write(FINISHED)
+    this.close('server')
+  }
+
+  // -- what follows belongs to the hub and the middleware, and is not in the published types --
+
+  /** @internal */
+  get heartbeatIntervalMs(): number {
+    return this.#options.heartbeatIntervalMs
+  }
+
+  /** @internal A reconnection time for this stream, random between `retryMs` and twice that. */
+  get retryMs(): number {
+    return randomReconnectionTime(this.#options.retryMs ?? DEFAULT_RETRY_MS)
+  }
+
+  /** @internal */
+  get request(): IncomingMessage {
+    return this.#req
+  }
+
+  /** @internal */
+  get response(): ServerResponse {
+    return this.#res
+  }
+
+  /** @internal How much may wait before `onDrain` is worth waiting for. */
+  get highWaterMark(): number {
+    return this.#sink?.highWaterMark ?? 0
+  }
+
+  /** @internal Falls while the kernel takes bytes, also within one large write. */
+  get unsentBytes(): number {
+    return this.#sink?.unsentBytes ?? 0
+  }
+
+  /** @internal The last options before the head win. */
+  configure(options: ResolvedSseOptions): void {
+    if (this.#state === 'idle') this.#options = options
+  }
+
+  /** @internal Makes `owner` the one that this stream asks and tells. Throws ERR_SSE_SUBSCRIBED if it has one. */
+  claim(owner: StreamOwner): void {
+    if (this.#owner !== undefined) {
+      throw new SseError(
+        'ERR_SSE_SUBSCRIBED',
+        'A stream carries one subscription: pass an array of channels, or use subscription.add().',
+      )
+    }
+    this.#owner = owner
+  }
+
+  /** @internal Commits the head without looking at `Accept`. False when there is no stream to write to. */
+  commit(): boolean {
+    return this.state !== 'closed' && this.#commit()
+  }
+
+  /** @internal Writes without looking at bounds, which are the owner's to keep. False when the peer is behind. */
+  write(frame: Frame): boolean {
+    return this.#state === 'open' && this.#sink!.write(frame)
+  }
+
+  /** @internal Calls `fn` when nothing waits any more, at once when nothing does; not after the end. */
+  onDrain(fn: () => void): void {
+    if (this.#state === 'open') this.#sink!.onDrain(fn)
+  }
+
+  /** @internal For the shared timer. */
+  heartbeat(): void {
+    // What waits for the peer keeps the connection as busy as a heartbeat would.
+    if (this.#state === 'open' && this.#sink!.bufferedBytes === 0)
+      this.#sink!.write(this.#owner?.heartbeat() ?? COMMENT)
+  }
+
+  /** Encodes first, so that nothing is committed and nothing written when that throws. */
+  #write(encode: () => string): boolean {
+    const frame = Frame.of(encode())
+    if (!this.#commit()) return false
+    const sink = this.#sink!
+    if (sink.bufferedBytes >= this.#options.maxBufferedBytes) {
+      this.close('slow')
+      return false
+    }
+    return sink.write(frame)
+  }
+
+  /** idle -> open. Returns whether the stream is open. */
+  #commit(): boolean {
+    if (this.#state !== 'idle') return this.#state === 'open'
+    if (this.state === 'closed') return false
+    const res = this.#res
+    if (res.headersSent) throw headersSent()
+    if (this.lastEventId === FINISHED_ID) {
+      this.#noContent()
+      return false
+    }
+    sendHead(this.#req, res)
+    if (this.#req.method === 'HEAD') {
+      this.#finish('server')
+      res.end()
+      return false
+    }
+    this.#state = 'open'
+    this.#sink = new ResponseSink(res)
+    const { clock, heartbeatIntervalMs, maxLifetimeMs, retryMs } = this.#options
+    if (heartbeatIntervalMs > 0) Heartbeat.of(clock, heartbeatIntervalMs).add(this)
+    if (maxLifetimeMs > 0) {
+      this.#lifetime = clock.setTimeout(() => this.close('expired'), maxLifetimeMs * (0.8 + Math.random() * 0.2))
+    }
+    // One short line at once, since some proxies hold a bare head back. An owner writes its own first block.
+    if (this.#owner === undefined) {
+      this.#sink.write(
+        retryMs === undefined ? COMMENT : Frame.of(encodeReconnectionTime(randomReconnectionTime(retryMs))),
+      )
+    }
+    return true
+  }
+
+  /** [spec] #sse-processing-model: 204 is the one answer that tells a client not to come back without being an error. */
+  #noContent(): void {
+    this.#finish('server')
+    this.#res.statusCode = 204
+    this.#res.end()
+  }
+
+  /** The response is over, whoever ended it. */
+  readonly #gone = (): void => {
+    this.#finish(this.#res.writableFinished ? 'server' : 'client')
+  }
+
+  /** any -> closed. The one place that lets go of everything. */
+  #finish(reason: CloseReason): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#reason = reason
+    this.#res.removeListener('close', this.#gone)
+    const { clock, heartbeatIntervalMs } = this.#options
+    if (heartbeatIntervalMs > 0) Heartbeat.of(clock, heartbeatIntervalMs).delete(this)
+    clock.clearTimeout(this.#lifetime)
+    this.#owner?.closed(reason)
+    for (const fn of this.#onClose.splice(0)) fn()
+    this.#resolveClosed?.(reason)
+    this.#abort?.abort(abortError(reason))
+  }
+}
+
+/** The event stream of a response, without `res.sse`: for node:http, tests, and apps in which `res.sse` is taken. */
+export function eventStream(req: IncomingMessage, res: ServerResponse, options?: SseOptions): EventStream {
+  return new EventStream(req, res, resolveSseOptions(options))
+}
+
+function encodeBytes(data: unknown, { encoding }: SendOptions): string {
+  if (encoding !== 'base64') throw new TypeError("The option encoding is 'base64'.")
+  if (data instanceof ArrayBuffer) return Buffer.from(data).toString('base64')
+  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')
+  throw new TypeError("With encoding: 'base64' the data are bytes.")
+}
+
+function headersSent(): SseError {
+  return new SseError('ERR_SSE_HEADERS_SENT', 'Another answer to this request is already under way.')
+}
+
+function abortError(reason: CloseReason): DOMException {
+  return new DOMException(`The event stream ended: ${reason}.`, { name: 'AbortError', cause: reason })
+}

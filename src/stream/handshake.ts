@@ -1,0 +1,74 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** What a request says of the media type of event streams. */
+const MEDIA_TYPES = ['text/event-stream', 'text/*', '*/*'] as const
+
+/**
+ * Whether `Accept` allows an event stream. RFC 9110 section 12.5.1: no header allows everything; the most specific
+ * range decides; a weight of 0 excludes.
+ */
+export function acceptsEventStream(req: IncomingMessage): boolean {
+  const accept = req.headers.accept
+  if (accept === undefined || accept.trim() === '') return true
+  const ranges = parseAccept(accept)
+  for (const type of MEDIA_TYPES) {
+    const weight = ranges.get(type)
+    if (weight !== undefined) return weight > 0
+  }
+  return false
+}
+
+/** Whether the request asks for an event stream by name, as EventSource does, and not just for anything. */
+export function namesEventStream(req: IncomingMessage): boolean {
+  return (parseAccept(req.headers.accept ?? '').get('text/event-stream') ?? 0) > 0
+}
+
+function parseAccept(accept: string): Map<string, number> {
+  const ranges = new Map<string, number>()
+  for (const range of accept.toLowerCase().split(',')) {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim())
+    const weight = Number(parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? 1)
+    ranges.set(type, Math.max(ranges.get(type) ?? 0, Number.isNaN(weight) ? 0 : weight))
+  }
+  return ranges
+}
+
+/** The query of the request, from the URL itself: an application may have turned Express's query parser off. */
+export function queryOf(req: IncomingMessage): URLSearchParams {
+  const url = (req as { originalUrl?: string }).originalUrl ?? req.url ?? ''
+  const at = url.indexOf('?')
+  return new URLSearchParams(at === -1 ? '' : url.slice(at + 1))
+}
+
+/**
+ * The event ID that the client saw last: the header, else the query `lastEventId`; `''` when neither says anything.
+ *
+ * [spec] #the-last-event-id-header: the value is UTF-8, which Node hands over as Latin-1. One that was given twice is
+ * joined by a comma, so that it is no ID of anybody rather than one of two.
+ */
+export function lastEventIdOf(req: IncomingMessage): string {
+  const header = req.headers['last-event-id']
+  if (header !== undefined && header !== '') return Buffer.from(String(header), 'latin1').toString('utf8')
+  return queryOf(req).getAll('lastEventId').join(', ')
+}
+
+/**
+ * Sends the head of an event stream. What the application set before stays (cookies, CORS, its own), except for
+ * headers that would be untrue of an endless body.
+ */
+export function sendHead(req: IncomingMessage, res: ServerResponse): void {
+  res.removeHeader('Content-Length')
+  res.removeHeader('ETag')
+  res.removeHeader('Content-Encoding')
+  // [spec] #dom-eventsource: any other status, or any other type, fails the connection for good.
+  res.statusCode = 200
+  res.setHeader('Content-Type', 'text/event-stream')
+  // no-transform keeps compressing middleware and proxies from holding events back; RFC 9111 section 5.2.2.7: what was
+  // made for a request with credentials is nobody else's.
+  const mine = req.headers.cookie !== undefined || req.headers.authorization !== undefined
+  res.setHeader('Cache-Control', mine ? 'private, no-cache, no-transform' : 'no-cache, no-transform')
+  // nginx and those that follow it hold the whole response back without this.
+  res.setHeader('X-Accel-Buffering', 'no')
+  // Node adds `Connection` itself on HTTP/1; on HTTP/2 it must not be there (RFC 9113 section 8.2.2).
+  res.flushHeaders()
+}
