@@ -40,8 +40,9 @@ export interface Broker {
   read(after: Cursor | undefined, selector: Selector, max: PageLimit): Promise<Page>
   /**
    * The same from memory and at once: the newest events of all channels, whatever retention says, ending at `top()` when
-   * `end`. Undefined when memory does not reach back to `after`. Only for a selector that has had a `read` since its
-   * `subscribe` resolved, because memory lacks what was published before that.
+   * `end`. Undefined when memory does not reach back to `after`. Only from a position that a `read` or
+   * `latest` of the selector, made after its `subscribe` resolved, reached as the end of the log, or from a later one:
+   * memory may lack what was published before, and tells no losses.
    */
   recent(after: Cursor, selector: Selector, max: PageLimit): Page | undefined
   /**

@@ -47,7 +47,8 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
   /** Everything up to here was yielded or is in `#items`; undefined = the end of the log at the first read. */
   #position: Cursor | undefined
   #items: (ChannelEvent | ChannelGap)[] = []
-  #hasRead = false
+  /** The last read reached the end of the log, so memory can serve what came since. See Subscription. */
+  #reachedEnd = false
   #ended = false
   readonly #joined: Promise<void>
   #wake: Wake | undefined
@@ -132,7 +133,9 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     if (rewind > 0 && (page === undefined || status === 'unknown-epoch')) {
       page = await this.#host.reads.latest(rewind, this.#selector, wanted)
     }
-    if (page !== undefined) this.#take(page, bad ? 'bad-cursor' : status, after)
+    if (page === undefined) return
+    this.#reachedEnd = page.end
+    this.#take(page, bad ? 'bad-cursor' : status, after)
   }
 
   async #next(): Promise<IteratorResult<ChannelEvent | ChannelGap>> {
@@ -149,7 +152,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     const { broker, reads } = this.#host
     const at = this.#position!
     const top = broker.top()
-    if (this.#hasRead && at.epoch === top.epoch && at.seq >= top.seq) {
+    if (this.#reachedEnd && at.epoch === top.epoch && at.seq >= top.seq) {
       const previous = await new Promise<Cursor | undefined>((resolve) => {
         this.#wake = resolve
         this.#selector.waiting.add(resolve)
@@ -159,9 +162,11 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
       if (previous !== undefined && (previous.epoch !== at.epoch || previous.seq > at.seq)) this.#position = previous
       return
     }
-    const page =
-      (this.#hasRead ? broker.recent(at, this.#selector, PAGE) : undefined) ??
-      (await reads.read(at, this.#selector, () => !this.#ended))
+    let page = this.#reachedEnd ? broker.recent(at, this.#selector, PAGE) : undefined
+    if (page === undefined) {
+      page = await reads.read(at, this.#selector, () => !this.#ended)
+      this.#reachedEnd = page?.end === true
+    }
     if (page !== undefined) this.#take(page, page.status, formatCursor(at))
   }
 
@@ -175,7 +180,6 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
       this.#items.push(isLoss(item) ? { gap: true, ...gapOf(item, page, from) } : eventOf(item, page.upto.epoch))
     }
     this.#position = page.upto
-    this.#hasRead = true
   }
 }
 

@@ -3,12 +3,12 @@ import { isPattern } from '../channel-name.ts'
 import { type CloseReason, SseError } from '../errors.ts'
 import { type Cursor, formatCursor, parseCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
-import type { ChannelDirectory, ChannelSelector, LiveSubscription } from './channel.ts'
+import type { ChannelDirectory, ChannelSelector } from './channel.ts'
 import { type Authorize, type Decision, Guard } from './guard.ts'
 import { LagWatch } from './lag-watch.ts'
 import { type Fault, type Gap, gapNotice, openNotice } from './notice.ts'
 import type { ResolvedHubOptions } from './options.ts'
-import type { Catching, Pump } from './pump.ts'
+import type { Pump } from './pump.ts'
 import { PAGE, type Reads } from './reads.ts'
 import { replayOf } from './replay.ts'
 import type { Beginning } from './stats.ts'
@@ -58,6 +58,8 @@ const FIRST_PAGE_MS = 5_000
 const MIN_BACK_OFF_MS = 100
 const MAX_BACK_OFF_MS = 5_000
 
+// It is a LiveSubscription and Catching without saying so: the published types lack those members, and would not hold.
+
 /**
  * One subscriber: a position in the log and a set of channels.
  *
@@ -65,7 +67,7 @@ const MAX_BACK_OFF_MS = 5_000
  * after it; it is served page by page from the log. Live is reached only when, in one synchronous step, the page just
  * written was the end of the log and its position equals the hub's.
  */
-export class Subscription implements LiveSubscription, Catching {
+export class Subscription {
   readonly id: string
   /** What `subscribe` was given as `info`, or the router's hook returned: to recognise it by. */
   readonly info: unknown
@@ -92,8 +94,12 @@ export class Subscription implements LiveSubscription, Catching {
   #opened = false
   #wasLive = false
   #resumed = false
-  /** A page has been read since the broker had the selector: memory is complete from there on. */
-  #hasRead = false
+  /**
+   * The last read reached the end of the log, so memory can serve what came since: it has all of it, and every loss up to
+   * there has been told. In the middle of a read neither holds: memory may even have an event that the log has lost, and
+   * would hide a loss before it that is told only with it.
+   */
+  #reachedEnd = false
   /** What is wrong with the position it came with, told with the first page. */
   #fault: Fault | undefined
   /** The next page is the latest events, not those after a position. */
@@ -273,7 +279,7 @@ export class Subscription implements LiveSubscription, Catching {
     if (this.#phase !== 'catching' || this.#busy || this.#draining) return 0
     let page = this.#ready
     this.#ready = undefined
-    if (page === undefined && this.#hasRead) {
+    if (page === undefined && this.#reachedEnd) {
       const at = this.#position!
       const top = this.#host.broker.top()
       if (at.epoch === top.epoch && at.seq > top.seq) {
@@ -332,6 +338,7 @@ export class Subscription implements LiveSubscription, Catching {
       this.#useLatest = true
       return
     }
+    this.#reachedEnd = page.end
     this.#ready = page
   }
 
@@ -411,7 +418,6 @@ export class Subscription implements LiveSubscription, Catching {
       gaps.push(...replay.gaps)
     }
     this.#position = page.upto
-    this.#hasRead = true
     this.#useLatest = false
     const first = !this.#opened
     if (first) this.#open()
@@ -518,7 +524,7 @@ export class Subscription implements LiveSubscription, Catching {
     this.#selector = next
     this.#generation++
     this.#ready = undefined
-    this.#hasRead = false
+    this.#reachedEnd = false
     next.subscriptions++
     old.subscriptions--
     pump.add(this)

@@ -1,0 +1,198 @@
+import { covers } from '../../src/channel-name.ts'
+import { Hub } from '../../src/hub/hub.ts'
+import { resolveHubOptions } from '../../src/hub/options.ts'
+import type { Subscription } from '../../src/hub/subscription.ts'
+import { FakeSubscriber } from '../support/fake-subscriber.ts'
+import { ReadingClient } from '../support/reading-client.ts'
+import { ScriptedBroker } from '../support/scripted-broker.ts'
+
+/** A client that reconnects for ever, on a fake stream. */
+interface Client {
+  readonly names: readonly string[]
+  readonly reading: ReadingClient
+  stream: FakeSubscriber | undefined
+  subscription: Subscription | undefined
+}
+
+/** One step of a schedule. */
+export type Step =
+  | { do: 'append'; channel: string }
+  | { do: 'trim'; channel: string }
+  | { do: 'hand over'; count: number }
+  | { do: 'connect' | 'stall' | 'drain' | 'heartbeat'; client: number }
+  /** Of what was written, the last `unread` blocks never arrive. */
+  | { do: 'cut'; client: number; unread: number }
+  | { do: 'confirm' | 'serve' | 'deliver' | 'turn' | 'break link' | 'forget tail' }
+
+/** A subscription that is not live after so many rounds of everything is stuck. */
+const MOST_ROUNDS = 200
+
+/** A hub on a scripted broker, its clients, and the steps that can happen to them in any order. */
+export class Schedule {
+  readonly broker = new ScriptedBroker()
+  readonly hub: Hub
+  readonly clients: Client[]
+  readonly errors: unknown[] = []
+
+  constructor(clients: readonly (readonly string[])[]) {
+    this.hub = new Hub(this.broker, resolveHubOptions({}))
+    this.hub.on('error', (error) => this.errors.push(error))
+    const truth = {
+      get events() {
+        return events()
+      },
+      isGone: (seq: number) => this.broker.log.some(({ event, kept }) => event.seq === seq && !kept),
+    }
+    const events = () => this.broker.log.map(({ event }) => event)
+    this.clients = clients.map((names) => ({
+      names,
+      reading: new ReadingClient((channel) => names.some((name) => covers(name, channel)), truth),
+      stream: undefined,
+      subscription: undefined,
+    }))
+  }
+
+  /** Whether the step would change anything now. */
+  enabled(step: Step): boolean {
+    const { waiting } = this.broker
+    switch (step.do) {
+      case 'append':
+      case 'turn':
+      case 'break link':
+      case 'forget tail':
+        return true
+      case 'trim':
+        return this.broker.log.some(({ event, kept }) => kept && event.channel === step.channel)
+      case 'hand over':
+        return waiting.unhanded > 0
+      case 'confirm':
+        return waiting.subscriptions > 0
+      case 'serve':
+        return waiting.unserved > 0
+      case 'deliver':
+        return waiting.served > 0
+      case 'connect':
+        return this.clients[step.client]!.stream === undefined
+      case 'stall':
+        return this.clients[step.client]!.stream?.stalled === false
+      case 'drain':
+        return this.clients[step.client]!.stream?.stalled === true
+      default:
+        return this.clients[step.client]!.stream !== undefined
+    }
+  }
+
+  async take(step: Step): Promise<void> {
+    if (!this.enabled(step)) return
+    switch (step.do) {
+      case 'append':
+        this.broker.append(step.channel)
+        break
+      case 'trim':
+        this.broker.trim(step.channel)
+        break
+      case 'hand over':
+        this.broker.handOver(step.count)
+        break
+      case 'confirm':
+        this.broker.confirm()
+        break
+      case 'serve':
+        this.broker.serve()
+        break
+      case 'deliver':
+        this.broker.deliver()
+        break
+      case 'break link':
+        this.broker.breakLink()
+        break
+      case 'forget tail':
+        this.broker.forgetTail()
+        break
+      case 'turn':
+        await new Promise((resolve) => setImmediate(resolve))
+        break
+      case 'connect':
+        this.#connect(this.clients[step.client]!)
+        break
+      case 'cut':
+        this.#cut(this.clients[step.client]!, step.unread)
+        break
+      case 'stall':
+        this.clients[step.client]!.stream!.stall()
+        break
+      case 'drain':
+        this.clients[step.client]!.stream!.drain()
+        break
+      case 'heartbeat':
+        this.clients[step.client]!.stream!.heartbeat()
+    }
+    // What follows from a step without waiting for the event loop follows now.
+    for (let i = 0; i < 10; i++) await undefined
+  }
+
+  /** Lets everything go on to its end, with everybody connected: nobody stalls, nothing is in the way. */
+  async goLive(): Promise<void> {
+    for (const client of this.clients) {
+      if (client.stream === undefined) this.#connect(client)
+    }
+    for (let round = 0; round < MOST_ROUNDS && !this.#settled; round++) {
+      for (const { stream } of this.clients) stream?.drain()
+      for (const _ of this.clients) {
+        this.broker.confirm()
+        this.broker.serve()
+        this.broker.deliver()
+      }
+      this.broker.handOver()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  /** Goes on to the end. Returns what is wrong with the story of each client. */
+  async finish(): Promise<string[]> {
+    await this.goLive()
+    const problems = this.errors.map((error) => `error ${error}`)
+    for (const [i, client] of this.clients.entries()) {
+      const state = client.subscription?.state
+      // Stuck: nothing waits for it, and it is not live.
+      if (state !== 'live') problems.push(`client ${i} is ${state}`)
+      this.#read(client)
+      client.reading.finish()
+      problems.push(...client.reading.problems.map((problem) => `client ${i}: ${problem}`))
+      this.#cut(client, 0)
+    }
+    await this.take({ do: 'turn' })
+    const left = this.hub.stats()
+    if (left.subscriptions + left.channels + this.broker.subscribed > 0) problems.push('something is left behind')
+    return problems
+  }
+
+  #connect(client: Client): void {
+    const stream = new FakeSubscriber(client.reading.lastEventId)
+    client.stream = stream
+    this.hub.subscribe(stream, client.names, {}, {}).then(
+      (subscription) => {
+        if (client.stream === stream) client.subscription = subscription
+      },
+      (error) => this.errors.push(error),
+    )
+  }
+
+  get #settled(): boolean {
+    const { subscriptions, unserved, served, unhanded } = this.broker.waiting
+    const live = this.clients.every(({ stream, subscription }) => subscription?.state === 'live' && !stream!.stalled)
+    return live && subscriptions + unserved + served + unhanded === 0
+  }
+
+  #cut(client: Client, unread: number): void {
+    client.stream?.received.splice(Math.max(0, client.stream.received.length - unread))
+    this.#read(client)
+    client.stream?.close('client')
+    client.stream = undefined
+    client.subscription = undefined
+  }
+
+  #read(client: Client): void {
+    if (client.stream !== undefined) client.reading.read(client.stream.received.splice(0))
+  }
+}

@@ -1,0 +1,230 @@
+import type {
+  Broker,
+  BrokerListener,
+  Loss,
+  NewEvent,
+  Page,
+  PageLimit,
+  Receipt,
+  Selector,
+  StoredEvent,
+} from '../../src/broker/broker.ts'
+import { type Cursor, formatCursor } from '../../src/protocol/cursor.ts'
+import { encodeFields } from '../../src/protocol/encode.ts'
+import { EventFrame } from '../../src/protocol/frame.ts'
+
+interface Entry {
+  readonly event: StoredEvent
+  /** Still in the log, and not only in the memory of the test. */
+  kept: boolean
+}
+
+interface PendingRead {
+  readonly after: Cursor | undefined
+  readonly selector: Selector
+  readonly max: PageLimit
+  readonly resolve: (page: Page) => void
+  readonly reject: (error: unknown) => void
+  /** What it saw of the log; undefined before it was served. */
+  page: Page | undefined
+}
+
+/**
+ * A broker on a log far away, in which everything that takes time is a step taken by hand: an append, its hand-over, the
+ * confirmation of a subscription, the moment at which a read looks at the log, and the moment its answer arrives. It
+ * does no more than the interface promises: what was appended before a selector was confirmed is never handed over.
+ *
+ * Written as plainly as possible, by looking at the whole log each time: it is what the hub is compared with.
+ */
+export class ScriptedBroker implements Broker {
+  epoch = 'AAAAAA'
+  readonly log: Entry[] = []
+  #seq = 0
+  #handed = 0
+  #listener: BrokerListener | undefined
+  readonly #confirmed = new Map<Selector, number>()
+  readonly #subscribing: { selector: Selector; resolve: () => void; reject: (error: unknown) => void }[] = []
+  readonly #reads: PendingRead[] = []
+  readonly #publishing: { groups: readonly (readonly NewEvent[])[]; resolve: (receipts: Receipt[][]) => void }[] = []
+  /** Which events will be handed over: decided when they are appended. */
+  readonly #due = new Set<StoredEvent>()
+  /** The memory of what was handed over; everything after `#tailFloor` that was due is in it. */
+  #tail: StoredEvent[] = []
+  #tailFloor = 0
+  closed = false
+  /** Smaller pages than the hub asks for, so that a short log has several. */
+  pageEvents = Number.POSITIVE_INFINITY
+
+  async start(listener: BrokerListener): Promise<void> {
+    this.#listener = listener
+  }
+
+  top(): Cursor {
+    return { epoch: this.epoch, seq: this.#handed }
+  }
+
+  get end(): number {
+    return this.#seq
+  }
+
+  publish(groups: readonly (readonly NewEvent[])[]): Promise<Receipt[][]> {
+    return new Promise((resolve) => this.#publishing.push({ groups, resolve }))
+  }
+
+  subscribe(selector: Selector): Promise<void> {
+    return new Promise((resolve, reject) => this.#subscribing.push({ selector, resolve, reject }))
+  }
+
+  unsubscribe(selector: Selector): void {
+    const count = (this.#confirmed.get(selector) ?? 0) - 1
+    if (count < 0) throw new Error('unsubscribed more often than subscribed')
+    if (count === 0) this.#confirmed.delete(selector)
+    else this.#confirmed.set(selector, count)
+  }
+
+  read(after: Cursor | undefined, selector: Selector, max: PageLimit): Promise<Page> {
+    return new Promise((resolve, reject) => {
+      this.#reads.push({ after, selector, max, resolve, reject, page: undefined })
+    })
+  }
+
+  async latest(): Promise<Page> {
+    throw new Error('not part of these schedules')
+  }
+
+  recent(after: Cursor, selector: Selector, max: PageLimit): Page | undefined {
+    if (after.epoch !== this.epoch || after.seq < this.#tailFloor) return undefined
+    const events = this.#tail.filter(({ seq, channel }) => seq > after.seq && selector.matches(channel))
+    const items = events.slice(0, Math.min(max.events, this.pageEvents))
+    const end = items.length === events.length
+    return { status: 'ok', from: after, items, upto: end ? this.top() : this.#at(items.at(-1)!.seq), end }
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+  }
+
+  // -- the steps --
+
+  /** An append by somebody else. */
+  append(channel: string): StoredEvent {
+    const fields = encodeFields(undefined, `${channel} ${this.#seq + 1}`)
+    const none = { event: undefined, conflationKey: undefined, idempotencyKey: undefined }
+    return this.#append({ channel, data: `${channel} ${this.#seq + 1}`, json: false, fields, ...none })
+  }
+
+  /** Hands over the next `count` events of the log, as far as anybody is to hear of them. */
+  handOver(count = Number.POSITIVE_INFINITY): void {
+    const next = this.log.filter(({ event }) => event.seq > this.#handed).slice(0, count)
+    if (next.length === 0) return
+    const batch = next.map(({ event }) => event).filter((event) => this.#due.has(event))
+    this.#handed = next.at(-1)!.event.seq
+    this.#tail.push(...batch)
+    this.#listener!.events(batch, this.top())
+  }
+
+  /** The link broke, and what was not handed over never will be. */
+  breakLink(): void {
+    const previous = this.top()
+    this.#handed = this.#seq
+    this.#tail = []
+    this.#tailFloor = this.#seq
+    this.#listener!.suspect(previous)
+  }
+
+  /** Memory is short: only what comes is in it. */
+  forgetTail(): void {
+    this.#tail = []
+    this.#tailFloor = this.#handed
+  }
+
+  /** The log lets go of the oldest event that it kept of a channel. */
+  trim(channel: string): void {
+    const oldest = this.log.find(({ event, kept }) => kept && event.channel === channel)
+    if (oldest !== undefined) oldest.kept = false
+  }
+
+  /** How many of each thing wait for their step. */
+  get waiting(): { subscriptions: number; unserved: number; served: number; publishes: number; unhanded: number } {
+    return {
+      subscriptions: this.#subscribing.length,
+      unserved: this.#reads.filter(({ page }) => page === undefined).length,
+      served: this.#reads.filter(({ page }) => page !== undefined).length,
+      publishes: this.#publishing.length,
+      unhanded: this.log.filter(({ event }) => event.seq > this.#handed).length,
+    }
+  }
+
+  confirm(): void {
+    const next = this.#subscribing.shift()
+    if (next === undefined) return
+    this.#confirmed.set(next.selector, (this.#confirmed.get(next.selector) ?? 0) + 1)
+    next.resolve()
+  }
+
+  refuseSubscription(error: unknown): void {
+    this.#subscribing.shift()?.reject(error)
+  }
+
+  /** The oldest read looks at the log. */
+  serve(): void {
+    const read = this.#reads.find(({ page }) => page === undefined)
+    if (read !== undefined) read.page = this.#page(read)
+  }
+
+  /** The oldest answer arrives. */
+  deliver(): void {
+    const at = this.#reads.findIndex(({ page }) => page !== undefined)
+    if (at === -1) return
+    const [read] = this.#reads.splice(at, 1)
+    read!.resolve(read!.page!)
+  }
+
+  failRead(error: unknown): void {
+    this.#reads.shift()?.reject(error)
+  }
+
+  /** The oldest publish is committed. */
+  commit(): void {
+    const next = this.#publishing.shift()
+    if (next === undefined) return
+    next.resolve(
+      next.groups.map((group) => group.map((event) => ({ id: this.#at(this.#append(event).seq), duplicate: false }))),
+    )
+  }
+
+  get subscribed(): number {
+    return this.#confirmed.size
+  }
+
+  #append(event: NewEvent): StoredEvent {
+    const seq = ++this.#seq
+    const prev = this.log.findLast((entry) => entry.event.channel === event.channel)?.event.seq ?? 0
+    const stored = { ...event, seq, prev, frame: new EventFrame(formatCursor(this.#at(seq)), event) }
+    this.log.push({ event: stored, kept: true })
+    if ([...this.#confirmed.keys()].some((selector) => selector.matches(event.channel))) this.#due.add(stored)
+    return stored
+  }
+
+  #page({ after, selector, max }: PendingRead): Page {
+    const end = this.#at(this.#seq)
+    if (after === undefined) return { status: 'ok', from: end, items: [], upto: end, end: true }
+    if (after.epoch !== this.epoch) return { status: 'unknown-epoch', from: end, items: [], upto: end, end: true }
+    if (after.seq > this.#seq) return { status: 'diverged', from: end, items: [], upto: end, end: true }
+    // Of each run of missing events of a channel the last is told, in its own place.
+    const items: (StoredEvent | Loss)[] = []
+    const mine = this.log.filter(({ event }) => event.seq > after.seq && selector.matches(event.channel))
+    for (const { event, kept } of mine) {
+      const next = mine.find((other) => other.event.channel === event.channel && other.event.seq > event.seq)
+      if (kept) items.push(event)
+      else if (next === undefined || next.kept) items.push({ channels: [event.channel], seq: event.seq })
+    }
+    const page = items.slice(0, Math.min(max.events, this.pageEvents))
+    const whole = page.length === items.length
+    return { status: 'ok', from: after, items: page, upto: whole ? end : this.#at(page.at(-1)!.seq), end: whole }
+  }
+
+  #at(seq: number): Cursor {
+    return { epoch: this.epoch, seq }
+  }
+}
