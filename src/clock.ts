@@ -18,3 +18,13 @@ export const systemClock: Clock = {
 
 /** The longest delay a timer takes: a longer one would fire at once. */
 export const MAX_DELAY_MS = 2 ** 31 - 1
+
+/** The option `clock`: a `Clock`, or the system's. */
+export function clockOption(clock: Clock | undefined): Clock {
+  if (clock === undefined) return systemClock
+  for (const method of ['now', 'monotonic', 'setTimeout', 'clearTimeout'] as const) {
+    if (typeof clock?.[method] !== 'function')
+      throw new TypeError(`The option clock is a Clock: it has no ${method}().`)
+  }
+  return clock
+}

@@ -7,6 +7,12 @@ export function integerOption(name: string, value: unknown, fallback: number, mi
   throw new TypeError(`The option ${name} is a whole number from ${min} to ${max}, not ${show(value)}.`)
 }
 
+export function booleanOption(name: string, value: unknown, fallback: boolean): boolean {
+  if (value === undefined) return fallback
+  if (typeof value === 'boolean') return value
+  throw new TypeError(`The option ${name} is true or false, not ${show(value)}.`)
+}
+
 export function choiceOption<T extends string>(name: string, value: unknown, fallback: T, choices: readonly T[]): T {
   if (value === undefined) return fallback
   if (choices.includes(value as T)) return value as T
@@ -48,5 +54,5 @@ export function optionsObject<T extends object>(
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value)
-  return `a ${typeof value}`
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }

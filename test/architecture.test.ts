@@ -19,7 +19,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** These import nothing but each other, in this order. */
 const LEAVES = ['errors.ts', 'clock.ts', 'option.ts', 'channel-name.ts']
 /** Packages, and the only folders that may import them. */
-const PACKAGES: Record<string, readonly string[]> = { express: ['express'], 'eventsource-parser': ['client', 'testing'] }
+const PACKAGES: Record<string, readonly string[]> = {
+  express: ['express'],
+  'eventsource-parser': ['client', 'testing'],
+}
 /** What browsers run must not import Node. */
 const PORTABLE = ['protocol/fields.ts', 'protocol/encode.ts', 'protocol/cursor.ts', 'client', ...LEAVES]
 
@@ -76,7 +79,9 @@ describe('the house', () => {
   })
 
   it('keeps Node out of what browsers run', () => {
-    const bound = imports.filter(({ from, to }) => to.startsWith('node:') && PORTABLE.some((place) => within(from, place)))
+    const bound = imports.filter(
+      ({ from, to }) => to.startsWith('node:') && PORTABLE.some((place) => within(from, place)),
+    )
     expect(bound).toEqual([])
     const frame = imports.filter(
       ({ from, to }) => to === 'protocol/frame.ts' && PORTABLE.some((place) => within(from, place)),

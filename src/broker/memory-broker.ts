@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../clock.ts'
+import { type Clock, clockOption } from '../clock.ts'
 import { SseError } from '../errors.ts'
 import { optionsObject } from '../option.ts'
 import { type Cursor, formatCursor, newEpoch } from '../protocol/cursor.ts'
@@ -23,7 +23,7 @@ export interface MemoryBrokerOptions {
  */
 export function memoryBroker(options?: MemoryBrokerOptions): Broker {
   const { history, clock } = optionsObject('memoryBroker()', options, ['history', 'clock'])
-  return new MemoryBroker(resolveHistoryOptions(history), clock ?? systemClock)
+  return new MemoryBroker(resolveHistoryOptions(history), clockOption(clock))
 }
 
 class MemoryBroker implements Broker {

@@ -1,5 +1,5 @@
 import type { Broker } from '../broker/broker.ts'
-import { type Clock, MAX_DELAY_MS, systemClock } from '../clock.ts'
+import { type Clock, clockOption, MAX_DELAY_MS } from '../clock.ts'
 import { choiceOption, integerOption, optionsObject } from '../option.ts'
 
 /** Options of `new ChannelHub()`. */
@@ -74,6 +74,6 @@ export function resolveHubOptions(given: HubOptions | undefined): ResolvedHubOpt
     maxStreamsPerAddress: integerOption('maxStreamsPerAddress', maxStreamsPerAddress, 0, 0, MANY),
     maxChannelsPerSubscription: integerOption('maxChannelsPerSubscription', maxChannelsPerSubscription, 64, 1, 100_000),
     maxEventBytes: integerOption('maxEventBytes', options.maxEventBytes, 1_048_576, 1, Number.MAX_SAFE_INTEGER),
-    clock: options.clock ?? systemClock,
+    clock: clockOption(options.clock),
   }
 }

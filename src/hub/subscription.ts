@@ -1,6 +1,6 @@
 import { type Broker, isLoss, type Page } from '../broker/broker.ts'
 import { isPattern } from '../channel-name.ts'
-import { type CloseReason, SseError } from '../errors.ts'
+import { type CloseReason, isSseError, SseError } from '../errors.ts'
 import { type Cursor, formatCursor, parseCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
 import type { ChannelDirectory, ChannelSelector } from './channel.ts'
@@ -213,7 +213,7 @@ export class Subscription {
       this.#firstPageTimer = this.#host.options.clock.setTimeout(() => {
         this.#refuse(new SseError('ERR_SSE_OVERLOADED', `The broker did not answer within ${FIRST_PAGE_MS} ms.`))
       }, FIRST_PAGE_MS)
-      this.#join().catch((error) => this.#refuse(error))
+      this.#join().catch((error) => this.#refuse(this.#unavailable(error)))
     })
   }
 
@@ -559,6 +559,13 @@ export class Subscription {
     },
     farewell: (reason) => (this.#opened ? this.#host.farewell(reason) : undefined),
     closed: (reason) => this.#leave(reason),
+  }
+
+  /** What the broker failed with, as a refusal that passes: a status of 500 would end an EventSource for good. */
+  #unavailable(error: unknown): unknown {
+    if (isSseError(error)) return error
+    this.#host.failed(error)
+    return new SseError('ERR_SSE_BROKER_UNAVAILABLE', 'The broker failed: come back later.', { cause: error })
   }
 
   /** joining -> closed with the stream untouched, so that somebody can still answer the request. */

@@ -62,6 +62,9 @@ export function encodeValue(value: unknown): DataText {
       'Event data must not be a Map or a Set: JSON would drop its entries. Send an array or an object.',
     )
   }
+  if (typeof (value as { then?: unknown } | null | undefined)?.then === 'function') {
+    throw new TypeError('Event data must not be a promise: await it first.')
+  }
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
     throw new TypeError(
       "Event data must not be bytes: an event stream is text. Send a string, or set encoding: 'base64'.",
@@ -73,5 +76,6 @@ export function encodeValue(value: unknown): DataText {
 }
 
 function describe(value: unknown): string {
-  return value === undefined ? 'undefined' : `a ${typeof value}`
+  if (value === undefined) return 'undefined'
+  return typeof value === 'object' ? 'an object whose toJSON() says undefined' : `a ${typeof value}`
 }

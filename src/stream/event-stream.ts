@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { type CloseReason, SseError } from '../errors.ts'
 import { encodeComment, encodeFields, encodeId, encodeReconnectionTime, encodeValue } from '../protocol/encode.ts'
 import {
@@ -65,6 +66,8 @@ export class EventStream {
   #reason: CloseReason | undefined
   #lastEventId: string | undefined
   #lifetime: unknown
+  /** The connection on which the response stood behind another when this was made. */
+  #queuedOn: Socket | undefined
   // Made on first use: most responses are no streams, and most streams need only one of these.
   #abort: AbortController | undefined
   #closed: Promise<CloseReason> | undefined
@@ -76,9 +79,17 @@ export class EventStream {
     this.#req = req
     this.#res = res
     this.#options = options
-    // On `res`: `req` closes as soon as its body is read. The client may have left before this line, during an await.
-    if (res.destroyed || res.writableFinished || res.closed) this.#gone()
-    else res.once('close', this.#gone)
+    // The client may have left before this line, during an await.
+    if (isOver(req, res)) {
+      this.#gone()
+      return
+    }
+    // On `res`: `req` closes as soon as its body is read.
+    res.once('close', this.#gone)
+    if (isQueued(res)) {
+      this.#queuedOn = req.socket
+      req.socket.once('close', this.#gone)
+    }
   }
 
   /** `'idle'` until the head is committed, then `'open'`; `'closed'` after any end of the response. */
@@ -358,13 +369,16 @@ export class EventStream {
   /** [spec] #sse-processing-model: 204 is the one answer that tells a client not to come back without being an error. */
   #noContent(): void {
     this.#finish('server')
+    // RFC 9110 section 8.6: a 204 has no Content-Length.
+    this.#res.removeHeader('Content-Length')
     this.#res.statusCode = 204
     this.#res.end()
   }
 
   /** The response is over, whoever ended it. */
   readonly #gone = (): void => {
-    this.#finish(this.#res.writableFinished ? 'server' : 'client')
+    // Not by `writableFinished`: over HTTP/2 that is true of a response that was cut, too.
+    this.#finish(this.#res.writableEnded ? 'server' : 'client')
   }
 
   /** any -> closed. The one place that lets go of everything. */
@@ -373,6 +387,7 @@ export class EventStream {
     this.#state = 'closed'
     this.#reason = reason
     this.#res.removeListener('close', this.#gone)
+    this.#queuedOn?.removeListener('close', this.#gone)
     const { clock, heartbeatIntervalMs } = this.#options
     if (heartbeatIntervalMs > 0) Heartbeat.of(clock, heartbeatIntervalMs).delete(this)
     clock.clearTimeout(this.#lifetime)
@@ -386,6 +401,16 @@ export class EventStream {
 /** The event stream of a response, without `res.sse`: for node:http, tests, and apps in which `res.sse` is taken. */
 export function eventStream(req: IncomingMessage, res: ServerResponse, options?: SseOptions): EventStream {
   return new EventStream(req, res, resolveSseOptions(options))
+}
+
+/** Whether the response of a pipelined request waits for its turn; it hears nothing of its connection until then. */
+function isQueued(res: ServerResponse): boolean {
+  return res.socket === null
+}
+
+/** Whether the response has closed already. Over HTTP/2 only its stream knows. */
+function isOver(req: IncomingMessage, res: ServerResponse & { stream?: { readonly destroyed: boolean } }): boolean {
+  return res.destroyed || res.closed || res.stream?.destroyed === true || (isQueued(res) && req.socket.destroyed)
 }
 
 function encodeBytes(data: unknown, { encoding }: SendOptions): string {

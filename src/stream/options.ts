@@ -1,4 +1,4 @@
-import { type Clock, MAX_DELAY_MS, systemClock } from '../clock.ts'
+import { type Clock, clockOption, MAX_DELAY_MS } from '../clock.ts'
 import { functionOption, integerOption, optionsObject } from '../option.ts'
 import { parseReconnectionTime } from '../protocol/fields.ts'
 
@@ -24,7 +24,7 @@ export interface SseOptions {
    */
   maxLifetimeMs?: number | undefined
   /** Is told the errors of sources given to `stream()`. What it throws is dropped. */
-  onError?(error: unknown): void
+  onError?: ((error: unknown) => void) | undefined
   /** Time. Default: the system's. */
   clock?: Clock | undefined
 }
@@ -61,6 +61,6 @@ export function resolveSseOptions(given: SseOptions | undefined): ResolvedSseOpt
     ),
     maxLifetimeMs: integerOption('maxLifetimeMs', options.maxLifetimeMs, 0, 0, MAX_DELAY_MS),
     onError: functionOption('onError', options.onError),
-    clock: options.clock ?? systemClock,
+    clock: clockOption(options.clock),
   }
 }

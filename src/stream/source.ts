@@ -1,3 +1,5 @@
+import { booleanOption, functionOption, optionsObject } from '../option.ts'
+
 /** What this needs of the stream it writes to. */
 export interface SourceTarget {
   readonly state: 'idle' | 'open' | 'closed'
@@ -17,14 +19,17 @@ type Source<T> = Iterable<T> | AsyncIterable<T> | ReadableStream<T>
 /** What an item is when it reaches `each`: bytes arrive as the text they decode to. */
 export type StreamItem<T> = T extends Uint8Array ? string : T
 
+// Checked as a method, so that an `each` may ask for a narrower item than the source is known to yield.
+type Each<Item, Stream> = { each(item: Item, sse: Stream): unknown }['each']
+
 /** Options of `stream()`. */
 export interface SourceOptions<T, Stream> {
   /** Writes an item: none, one or many events, with types. Awaited. Default: `sse.send(item)`. */
-  each?(item: StreamItem<T>, sse: Stream): unknown
+  each?: Each<StreamItem<T>, Stream> | undefined
   /** Data of a last event after a source that ended well, such as `'[DONE]'`. Default: none. */
   done?: unknown
   /** Data of a last event after a source that failed; `undefined` = none, which is the default. */
-  onError?(error: unknown): unknown
+  onError?: ((error: unknown) => unknown) | undefined
   /** Whether the stream ends with its source. Default true. */
   end?: boolean | undefined
 }
@@ -39,22 +44,26 @@ export interface StreamResult {
   error?: unknown
 }
 
-/** After so many items in a row that nobody had to wait for, the event loop gets its turn. */
+const NAMES = ['each', 'done', 'onError', 'end'] as const
+
+/** After so many items the event loop gets its turn: a source that never waits and a peer that keeps up would hold it. */
 const ITEMS_PER_TURN = 256
 
 /** @internal The work of `EventStream.stream`. */
 export async function streamFrom<T, Stream extends SourceTarget>(
   sse: Stream,
   source: EventSourceInput<T>,
-  options: SourceOptions<T, Stream> = {},
+  given: SourceOptions<T, Stream> | undefined,
   report: ((error: unknown) => void) | undefined,
 ): Promise<StreamResult> {
-  const pending = source instanceof Promise || isThenable(source)
-  // What is no source at all is told before the head is out, so that an error handler can still answer.
-  let iterator = pending ? undefined : iterate(source as Source<T>)
-  const each = options.each?.bind(options) ?? ((item: StreamItem<T>) => sse.send(item))
+  // What is no source, and what is no option, is told before the head is out, so that an error handler can still answer.
+  const options = optionsObject('stream()', given, NAMES)
+  const each = functionOption('each', options.each)?.bind(options) ?? ((item: StreamItem<T>) => sse.send(item))
+  functionOption('onError', options.onError)
+  const end = booleanOption('end', options.end, true)
+  let iterator = isThenable(source) ? undefined : iterate(source)
   let sent = 0
-  const left = new Promise<undefined>((resolve) => sse.closed.then(() => resolve(undefined)))
+  const unlessClosed = untilClosed(sse)
   try {
     sse.commit()
   } catch (error) {
@@ -62,11 +71,15 @@ export async function streamFrom<T, Stream extends SourceTarget>(
     throw error
   }
   try {
-    iterator ??= iterate(await source)
+    if (iterator === undefined) {
+      const arrived = closed(sse) ? undefined : await unlessClosed(() => source as PromiseLike<Source<T>>)
+      if (closed(sse)) return abandon(iterator, source, sent)
+      iterator = iterate(arrived as Source<T>)
+    }
     const decoder = new TextDecoder()
     for (;;) {
       if (closed(sse)) return abandon(iterator, source, sent)
-      const result = await Promise.race([iterator.next(), left])
+      const result = await unlessClosed(iterator.next)
       if (result === undefined || closed(sse)) return abandon(iterator, source, sent)
       if (result.done) break
       let item: unknown = result.value
@@ -77,7 +90,7 @@ export async function streamFrom<T, Stream extends SourceTarget>(
       await each(item as StreamItem<T>, sse)
       sent++
       if (sse.bufferedBytes > 0) await sse.drained()
-      else if (sent % ITEMS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+      if (sent % ITEMS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
     }
     const rest = decoder.decode()
     if (rest !== '') {
@@ -94,11 +107,11 @@ export async function streamFrom<T, Stream extends SourceTarget>(
       data = options.onError?.(error)
     }, report)
     if (data !== undefined) call(() => sse.send(data), report)
-    if (options.end !== false) sse.close('error')
+    if (end) sse.close('error')
     return { sent, reason: 'failed', error }
   }
   if (options.done !== undefined) call(() => sse.send(options.done), report)
-  if (options.end !== false) sse.close('server')
+  if (end) sse.close('server')
   return { sent, reason: 'done' }
 }
 
@@ -107,26 +120,38 @@ function closed(sse: SourceTarget): boolean {
   return sse.state === 'closed'
 }
 
-function abandon(iterator: AnyIterator<unknown> | undefined, source: unknown, sent: number): StreamResult {
+function abandon(iterator: SourceIterator<unknown> | undefined, source: unknown, sent: number): StreamResult {
   discard(iterator, source)
   return { sent, reason: 'closed' }
 }
 
-/** Tells the source that nobody listens any more, without waiting for it: a generator may be in the middle of an await. */
-function discard(iterator: AnyIterator<unknown> | undefined, source: unknown): void {
-  if (iterator === undefined) {
-    // A source that is still to come is finalised when it comes.
-    if (isThenable(source))
-      source.then(
-        (late) => call(() => discard(iterate(late as Source<unknown>), late)),
-        () => {},
-      )
-    return
+/**
+ * Waits for what `start` returns, or for the stream to close: then the result is undefined. Lets go of each result when
+ * the next is waited for; a race against one promise for the whole stream would keep them all.
+ */
+function untilClosed(sse: SourceTarget): <V>(start: () => V | PromiseLike<V>) => Promise<V | undefined> {
+  let leave = (): void => {}
+  sse.closed.then(() => leave())
+  return (start) =>
+    new Promise((resolve, reject) => {
+      leave = () => resolve(undefined)
+      Promise.resolve(start()).then(resolve, reject)
+    })
+}
+
+/**
+ * Tells the source that nobody listens any more, without waiting for it: a generator may be in the middle of an await.
+ * Without an iterator the source is a promise, and what it brings is finalised when it comes.
+ */
+function discard(iterator: SourceIterator<unknown> | undefined, source: unknown): void {
+  if (iterator !== undefined) {
+    call(() => Promise.resolve(iterator.return()).catch(() => {}))
+  } else {
+    ;(source as PromiseLike<Source<unknown>>).then(
+      (late) => call(() => discard(iterate(late), late)),
+      () => {},
+    )
   }
-  call(() => Promise.resolve(iterator.return?.()).catch(() => {}))
-  // A readable that waits for its origin only hears of it this way.
-  const { destroy } = source as { destroy?: unknown }
-  if (typeof destroy === 'function') call(() => destroy.call(source))
 }
 
 function call(fn: () => unknown, report?: (error: unknown) => void): void {
@@ -137,31 +162,37 @@ function call(fn: () => unknown, report?: (error: unknown) => void): void {
   }
 }
 
-interface AnyIterator<T> {
-  next(): Promise<IteratorResult<T>> | IteratorResult<T>
-  return?(): unknown
+interface SourceIterator<T> {
+  next(this: void): Promise<IteratorResult<T>> | IteratorResult<T>
+  return(this: void): unknown
 }
 
-function iterate<T>(source: Source<T>): AnyIterator<T> {
+/** Throws a TypeError for what is no source. */
+function iterate<T>(source: Source<T>): SourceIterator<T> {
   if (typeof source === 'object' && source !== null) {
-    const { [Symbol.asyncIterator]: async, [Symbol.iterator]: sync } = source as AsyncIterable<T> & Iterable<T>
-    if (typeof (source as ReadableStream<T>).getReader === 'function')
-      return readableIterator(source as ReadableStream<T>)
-    if (typeof async === 'function') return async.call(source)
-    if (typeof sync === 'function') return sync.call(source)
+    const { getReader } = source as Partial<ReadableStream<T>>
+    const { [Symbol.asyncIterator]: async, [Symbol.iterator]: sync } = source as Partial<AsyncIterable<T> & Iterable<T>>
+    // A Web stream through its reader: its `cancel` is heard while a read is waiting, its iterator's `return` is not.
+    if (typeof getReader === 'function') {
+      const reader = (source as ReadableStream<T>).getReader()
+      return { next: () => reader.read() as Promise<IteratorResult<T>>, return: () => reader.cancel() }
+    }
+    const iterator = async?.call(source as AsyncIterable<T>) ?? sync?.call(source as Iterable<T>)
+    if (iterator !== undefined) {
+      return {
+        next: () => iterator.next(),
+        return() {
+          // A Node stream that waits for its origin only hears of it this way.
+          const { destroy } = source as { destroy?: unknown }
+          if (typeof destroy === 'function') call(() => destroy.call(source))
+          return iterator.return?.()
+        },
+      }
+    }
   }
   throw new TypeError('The source of stream() is a sync or async iterable, or a Web or Node readable.')
 }
 
-/** A Web stream through its reader: its `cancel` is heard while a read is waiting, its iterator's `return` is not. */
-function readableIterator<T>(readable: ReadableStream<T>): AnyIterator<T> {
-  const reader = readable.getReader()
-  return {
-    next: () => reader.read() as Promise<IteratorResult<T>>,
-    return: () => reader.cancel(),
-  }
-}
-
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null)?.then === 'function'
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

@@ -1,0 +1,4 @@
+export type { Clock } from '../clock.ts'
+export type { NextOptions, ReceivedEvent } from './inbox.ts'
+export { type ManualClock, type ManualClockOptions, manualClock } from './manual-clock.ts'
+export { type OpenStream, type OpenStreamOptions, openStream } from './open-stream.ts'

@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest'
+import { booleanOption, choiceOption, functionOption, integerOption, optionsObject } from '../src/option.ts'
+
+describe('integerOption', () => {
+  it.each([
+    [undefined, 5],
+    [1, 1],
+    [10, 10],
+  ])('%s is %s', (value, result) => {
+    expect(integerOption('sizeBytes', value, 5, 1, 10)).toBe(result)
+  })
+
+  it.each([
+    [0, '0'],
+    [11, '11'],
+    [1.5, '1.5'],
+    [Number.NaN, 'NaN'],
+    [Number.POSITIVE_INFINITY, 'Infinity'],
+    ['5', '"5"'],
+    [null, 'null'],
+    [true, 'true'],
+    [5n, 'a bigint'],
+    [{}, 'an object'],
+    [() => {}, 'a function'],
+  ])('refuses %s', (value, shown) => {
+    expect(() => integerOption('sizeBytes', value, 5, 1, 10)).toThrow(
+      new TypeError(`The option sizeBytes is a whole number from 1 to 10, not ${shown}.`),
+    )
+  })
+})
+
+describe('booleanOption', () => {
+  it('takes true and false, or the default', () => {
+    expect([true, false, undefined].map((value) => booleanOption('end', value, true))).toEqual([true, false, true])
+  })
+
+  it.each([0, 'no', null, {}])('refuses %j', (value) => {
+    expect(() => booleanOption('end', value, true)).toThrow(/^The option end is true or false, not /)
+  })
+})
+
+describe('choiceOption', () => {
+  it('takes a choice, or the default', () => {
+    expect(choiceOption('mode', 'b', 'a', ['a', 'b'])).toBe('b')
+    expect(choiceOption('mode', undefined, 'a', ['a', 'b'])).toBe('a')
+  })
+
+  it.each([
+    ['c', '"c"'],
+    [null, 'null'],
+    [1, '1'],
+  ])('refuses %j', (value, shown) => {
+    expect(() => choiceOption('mode', value, 'a', ['a', 'b'])).toThrow(
+      new TypeError(`The option mode is one of 'a', 'b', not ${shown}.`),
+    )
+  })
+})
+
+describe('functionOption', () => {
+  it('takes a function, or nothing', () => {
+    const fn = (_a: unknown, _b: unknown) => true
+    expect(functionOption('hook', fn)).toBe(fn)
+    expect(functionOption('hook', fn, 2)).toBe(fn)
+    expect(functionOption('hook', undefined)).toBeUndefined()
+  })
+
+  it('refuses what is no function', () => {
+    expect(() => functionOption('hook', null as never)).toThrow(
+      new TypeError('The option hook is a function, not null.'),
+    )
+    expect(() => functionOption('hook', 'anyone' as never)).toThrow('"anyone"')
+  })
+
+  it('refuses a middleware', () => {
+    const middleware = (_req: unknown, _res: unknown, next: () => void) => next()
+    expect(() => functionOption('hook', middleware, 2)).toThrow(TypeError)
+    expect(() => functionOption('hook', middleware, 2)).toThrow('The option hook is a function of at most 2 parameters')
+  })
+})
+
+describe('optionsObject', () => {
+  it('takes an object with known names, or nothing', () => {
+    const options = { a: 1 }
+    expect(optionsObject('f()', options, ['a'])).toBe(options)
+    expect(optionsObject('f()', undefined, [])).toEqual({})
+  })
+
+  it('refuses unknown names, so that a typing error is seen', () => {
+    expect(() => optionsObject('f()', { a: 1, B: 2 } as { a: number }, ['a'])).toThrow(
+      new TypeError('f() has no option "B". It has: a.'),
+    )
+  })
+
+  it.each([null, 5, 'x', true])('refuses %s', (options) => {
+    expect(() => optionsObject('f()', options as never, [])).toThrow(new TypeError('The options of f() are an object.'))
+  })
+})

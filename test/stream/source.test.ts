@@ -1,0 +1,509 @@
+import { EventEmitter, once } from 'node:events'
+import { PassThrough, Readable } from 'node:stream'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { describe, expect, it, vi } from 'vitest'
+import type { EventStream } from '../../src/stream/event-stream.ts'
+import type { OpenStream } from '../../src/testing/index.ts'
+import { exchange } from '../support/exchange.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+/** The data of every event until the stream ends. */
+async function dataOf(client: OpenStream): Promise<string[]> {
+  await client.ended
+  const data: string[] = []
+  for (;;) {
+    const event = await client.next().catch(() => undefined)
+    if (event === undefined) return data
+    data.push(event.data)
+  }
+}
+
+async function* later<T>(...items: T[]): AsyncGenerator<T> {
+  for (const item of items) {
+    await turn()
+    yield item
+  }
+}
+
+/** Ways to say a, b, c. */
+const SOURCES: readonly (readonly [name: string, make: () => never])[] = (
+  [
+    ['an array', () => ['a', 'b', 'c']],
+    ['a Set', () => new Set(['a', 'b', 'c'])],
+    ['a generator', () => ['a', 'b', 'c'].values()],
+    ['an async generator', () => later('a', 'b', 'c')],
+    ['a Node readable of objects', () => Readable.from(['a', 'b', 'c'])],
+    ['a Web readable', () => ReadableStream.from(later('a', 'b', 'c'))],
+    ['a promise of an array', () => Promise.resolve(['a', 'b', 'c'])],
+    ['a promise of an async generator', () => turn().then(() => later('a', 'b', 'c'))],
+    // biome-ignore lint/suspicious/noThenProperty: what is tested
+    ['a thenable of an array', () => ({ then: (done: (items: string[]) => void) => done(['a', 'b', 'c']) })],
+    [
+      'an async iterator without return',
+      () => {
+        const items = later('a', 'b', 'c')
+        return { [Symbol.asyncIterator]: () => ({ next: () => items.next() }) }
+      },
+    ],
+  ] as const
+).map(([name, make]) => [name, make as () => never])
+
+describe('stream', () => {
+  it.each(SOURCES)('sends what %s yields, then ends', async (_, make) => {
+    await using x = await exchange()
+    expect(await x.sse.stream(make())).toEqual({ sent: 3, reason: 'done' })
+    expect(await x.sse.closed).toBe('server')
+    expect(await dataOf(await x.client)).toEqual(['a', 'b', 'c'])
+  })
+
+  it('sends items that are no text as JSON', async () => {
+    await using x = await exchange()
+    await x.sse.stream([{ a: 1 }, null, 5])
+    expect(await dataOf(await x.client)).toEqual(['{"a":1}', 'null', '5'])
+  })
+
+  it('sends done last, and may leave the stream open', async () => {
+    await using x = await exchange()
+    await x.sse.stream(['a'], { done: '[DONE]', end: false })
+    expect(x.sse.state).toBe('open')
+    await x.sse.stream([], { done: { n: 1 } })
+    expect(await dataOf(await x.client)).toEqual(['a', '[DONE]', '{"n":1}'])
+  })
+
+  it('hands items to each, which may write none, one or many, and is awaited', async () => {
+    await using x = await exchange()
+    const seen: [number, EventStream][] = []
+    const options = {
+      prefix: 'n',
+      async each(this: { prefix: string }, n: number, sse: EventStream) {
+        seen.push([n, sse])
+        await turn()
+        for (let i = 0; i < n; i++) sse.send(n, { event: `${this.prefix}${n}` })
+      },
+    }
+    const { prefix: _, ...rest } = options
+    expect(await x.sse.stream([0, 1, 2], Object.assign(Object.create({ prefix: 'n' }) as object, rest))).toEqual({
+      sent: 3,
+      reason: 'done',
+    })
+    expect(seen).toEqual([
+      [0, x.sse],
+      [1, x.sse],
+      [2, x.sse],
+    ])
+    const client = await x.client
+    await client.ended
+    expect([await client.next(), await client.next(), await client.next()].map(({ event }) => event)).toEqual([
+      'n1',
+      'n2',
+      'n2',
+    ])
+  })
+
+  it('decodes bytes across the borders of chunks', async () => {
+    const bytes = Buffer.from('a€😀')
+    for (const source of [
+      Readable.from([...bytes].map((byte) => Buffer.of(byte))),
+      ReadableStream.from([...bytes].map((byte) => Uint8Array.of(byte))),
+      [...bytes].map((byte) => Uint8Array.of(byte)),
+    ]) {
+      await using x = await exchange()
+      expect(await x.sse.stream(source as Iterable<Uint8Array>)).toEqual({ sent: 3, reason: 'done' })
+      expect(await dataOf(await x.client)).toEqual(['a', '€', '😀'])
+    }
+  })
+
+  it('hands each the text that bytes decode to, and what is left at the end', async () => {
+    await using x = await exchange()
+    const items: string[] = []
+    const { sent } = await x.sse.stream([Buffer.from('a'), Buffer.from('€').subarray(0, 2)], {
+      each: (item) => items.push(item),
+    })
+    expect([sent, items]).toEqual([2, ['a', '\uFFFD']])
+  })
+
+  it('sends what is left of a character at the end of the source', async () => {
+    await using x = await exchange()
+    await x.sse.stream([Uint8Array.of(0xe2, 0x82)])
+    expect(await dataOf(await x.client)).toEqual(['\uFFFD'])
+  })
+
+  it.each([
+    ['a string', 'text'],
+    ['a number', 5],
+    ['null', null],
+    ['undefined', undefined],
+    ['an object', {}],
+    ['an emitter', new EventEmitter()],
+  ])('rejects %s before the head is out, so that an error handler can answer', async (_, source) => {
+    await using x = await exchange()
+    await expect(x.sse.stream(source as never)).rejects.toThrow(TypeError)
+    expect([x.sse.state, x.res.headersSent]).toEqual(['idle', false])
+  })
+
+  it.each([
+    [{ each: 5 }, 'each'],
+    [{ onError: 'x' }, 'onError'],
+    [{ end: 'no' }, 'end'],
+    [{ ended: true }, '"ended"'],
+    [null, 'options'],
+    ['x', 'options'],
+  ])('rejects the options %j before the head is out', async (options, names) => {
+    await using x = await exchange()
+    const stream = x.sse.stream(['a'], options as never)
+    await expect(stream).rejects.toThrow(TypeError)
+    await expect(stream).rejects.toThrow(names)
+    expect([x.sse.state, x.res.headersSent]).toEqual(['idle', false])
+  })
+
+  it('rejects and finalises the source when another answer is under way', async () => {
+    await using x = await exchange()
+    x.res.write('other')
+    const returned = vi.fn()
+    const source = { next: () => ({ done: true, value: undefined }), return: returned }
+    await expect(x.sse.stream({ [Symbol.iterator]: () => source } as never)).rejects.toMatchObject({
+      code: 'ERR_SSE_HEADERS_SENT',
+    })
+    expect(returned).toHaveBeenCalledOnce()
+    const late = new PassThrough()
+    await expect(x.sse.stream(Promise.resolve(late))).rejects.toMatchObject({ code: 'ERR_SSE_HEADERS_SENT' })
+    await turn()
+    expect(late.destroyed).toBe(true)
+    await expect(x.sse.stream(Promise.reject(new Error('late')))).rejects.toMatchObject({
+      code: 'ERR_SSE_HEADERS_SENT',
+    })
+  })
+
+  it('lets the event loop have its turn, however fast source and peer are', async () => {
+    await using x = await exchange()
+    let made = 0
+    let atLastTurn = 0
+    let longest = 0
+    let running = true
+    const watch = (): void => {
+      longest = Math.max(longest, made - atLastTurn)
+      atLastTurn = made
+      if (running) setImmediate(watch)
+    }
+    function* source(): Generator<string> {
+      while (made < 50_000) yield `item ${made++}`
+    }
+    watch()
+    expect(await x.sse.stream(source())).toEqual({ sent: 50_000, reason: 'done' })
+    running = false
+    expect(longest).toBeLessThan(1_000)
+  })
+
+  it('waits for a peer that is behind', async () => {
+    await using x = await exchange()
+    let made = 0
+    const chunk = 'x'.repeat(64 * 1024)
+    function* endless(): Generator<string> {
+      for (;;) {
+        made++
+        yield chunk
+      }
+    }
+    x.sse.open()
+    const client = await x.client
+    x.req.socket.cork()
+    const stream = x.sse.stream(endless())
+    await turn()
+    await turn()
+    const stuck = made
+    expect(stuck).toBeLessThan(4)
+    await turn()
+    expect(made).toBe(stuck)
+    x.req.socket.uncork()
+    while (made < stuck + 100) await client.next()
+    expect(x.sse.bufferedBytes).toBeLessThan(4 * chunk.length)
+    client.drop()
+    expect((await stream).reason).toBe('closed')
+  })
+
+  it('does not keep what it has sent', async () => {
+    await using x = await exchange()
+    let first: WeakRef<object> | undefined
+    let more: (() => void) | undefined
+    async function* source(): AsyncGenerator<object> {
+      for (let n = 0; n < 100; n++) {
+        const item = { n }
+        first ??= new WeakRef(item)
+        yield item
+      }
+      await new Promise<void>((resolve) => (more = resolve))
+    }
+    const stream = x.sse.stream(source())
+    const client = await x.client
+    for (let n = 0; n < 100; n++) await client.next()
+    while (more === undefined) await turn()
+    await turn()
+    collectGarbage()
+    expect(first!.deref()).toBeUndefined()
+    more()
+    await stream
+  })
+})
+
+describe('a client that leaves', () => {
+  it('finalises a generator that waits', async () => {
+    await using x = await exchange()
+    const finalised = vi.fn()
+    let wake: () => void = () => {}
+    async function* source(): AsyncGenerator<string> {
+      try {
+        yield 'a'
+        await new Promise<void>((resolve) => (wake = resolve))
+        yield 'b'
+      } finally {
+        finalised()
+      }
+    }
+    const stream = x.sse.stream(source())
+    const client = await x.client
+    await client.next()
+    client.drop()
+    expect(await stream).toEqual({ sent: 1, reason: 'closed' })
+    // A generator in the middle of an await hears of it when that is over.
+    wake()
+    await vi.waitFor(() => expect(finalised).toHaveBeenCalledOnce())
+  })
+
+  it('calls return of an iterator that waits', async () => {
+    await using x = await exchange()
+    const returned = vi.fn(() => Promise.reject(new Error('from return')))
+    const stream = x.sse.stream({
+      [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}), return: returned }),
+    })
+    ;(await x.client).drop()
+    expect(await stream).toEqual({ sent: 0, reason: 'closed' })
+    expect(returned).toHaveBeenCalledOnce()
+  })
+
+  it.each([
+    ['', (readable: Readable) => readable],
+    ['a promise of ', (readable: Readable) => Promise.resolve(readable)],
+  ])('destroys %sa Node readable that waits', async (_, wrap) => {
+    await using x = await exchange()
+    const readable = new PassThrough()
+    const stream = x.sse.stream(wrap(readable) as Readable)
+    readable.write('a')
+    const client = await x.client
+    await client.next()
+    client.drop()
+    expect(await stream).toEqual({ sent: 1, reason: 'closed' })
+    expect(readable.destroyed).toBe(true)
+  })
+
+  it.each([
+    ['', (readable: ReadableStream<string>) => readable],
+    ['a promise of ', (readable: ReadableStream<string>) => Promise.resolve(readable)],
+  ])('cancels %sa Web readable that waits', async (_, wrap) => {
+    await using x = await exchange()
+    const cancelled = vi.fn()
+    const readable = new ReadableStream<string>({ start: (c) => c.enqueue('a'), cancel: cancelled })
+    const stream = x.sse.stream(wrap(readable))
+    const client = await x.client
+    await client.next()
+    client.drop()
+    expect(await stream).toEqual({ sent: 1, reason: 'closed' })
+    expect(cancelled).toHaveBeenCalledOnce()
+  })
+
+  it('is noticed while the source itself is still to come, which is finalised when it comes', async () => {
+    await using x = await exchange()
+    let come: (source: Readable) => void = () => {}
+    const stream = x.sse.stream(new Promise<Readable>((resolve) => (come = resolve)))
+    ;(await x.client).drop()
+    expect(await stream).toEqual({ sent: 0, reason: 'closed' })
+    const readable = new PassThrough()
+    come(readable)
+    await once(readable, 'close')
+    expect(readable.destroyed).toBe(true)
+  })
+
+  it('hides that the source failed because of it', async () => {
+    const onError = vi.fn()
+    await using x = await exchange({ sse: { onError } })
+    const { signal } = x.sse
+    async function* source(): AsyncGenerator<string> {
+      await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    }
+    const stream = x.sse.stream(source())
+    ;(await x.client).drop()
+    expect(await stream).toEqual({ sent: 0, reason: 'closed' })
+    await turn()
+    expect(onError).not.toHaveBeenCalled()
+  })
+
+  it('hides that each failed because of it', async () => {
+    const onError = vi.fn()
+    await using x = await exchange({ sse: { onError } })
+    const stream = x.sse.stream(['a', 'b'], {
+      async each(_item, sse) {
+        await sse.closed
+        throw new Error('gone')
+      },
+    })
+    ;(await x.client).drop()
+    expect(await stream).toEqual({ sent: 0, reason: 'closed' })
+    expect(onError).not.toHaveBeenCalled()
+  })
+
+  it('ends a source that never waits', async () => {
+    await using x = await exchange()
+    let open = true
+    function* endless(): Generator<string> {
+      try {
+        for (;;) yield 'x'
+      } finally {
+        open = false
+      }
+    }
+    const stream = x.sse.stream(endless())
+    ;(await x.client).drop()
+    expect((await stream).reason).toBe('closed')
+    expect(open).toBe(false)
+  })
+
+  it('ends a source at once for a stream that is closed already, and for HEAD', async () => {
+    for (const method of ['GET', 'HEAD']) {
+      await using x = await exchange({ method })
+      if (method === 'GET') x.sse.close()
+      const late = new PassThrough()
+      expect(await x.sse.stream(Promise.resolve(late))).toEqual({ sent: 0, reason: 'closed' })
+      await vi.waitUntil(() => late.destroyed)
+      const readable = new PassThrough()
+      expect(await x.sse.stream(readable)).toEqual({ sent: 0, reason: 'closed' })
+      expect(readable.destroyed).toBe(true)
+      await x.client
+    }
+  })
+})
+
+describe('a source that fails', () => {
+  const boom = new Error('secret')
+  async function* failing(...items: string[]): AsyncGenerator<string> {
+    yield* items
+    throw boom
+  }
+
+  it.each([
+    ['before its first item', []],
+    ['after its first item', ['a']],
+  ])('%s ends the stream without a word of the error', async (_, items) => {
+    const onError = vi.fn()
+    await using x = await exchange({ sse: { onError } })
+    expect(await x.sse.stream(failing(...items), { done: 'never' })).toEqual({
+      sent: items.length,
+      reason: 'failed',
+      error: boom,
+    })
+    expect(await x.sse.closed).toBe('error')
+    expect(onError.mock.calls).toEqual([[boom]])
+    const client = await x.client
+    expect(await dataOf(client)).toEqual(items)
+    expect(client.text()).not.toContain('secret')
+  })
+
+  it.each([
+    ['a promise that rejects', () => Promise.reject(boom)],
+    [
+      'a Node readable',
+      () =>
+        new Readable({
+          read() {
+            this.destroy(boom)
+          },
+        }),
+    ],
+    ['a Web readable', () => new ReadableStream({ start: (c) => c.error(boom) })],
+    [
+      'an iterator that throws',
+      () => ({
+        [Symbol.iterator]: () => ({
+          next() {
+            throw boom
+          },
+        }),
+      }),
+    ],
+  ] as [string, () => never][])('may be %s', async (_, make) => {
+    await using x = await exchange()
+    expect(await x.sse.stream(make())).toEqual({ sent: 0, reason: 'failed', error: boom })
+  })
+
+  it('may be a promise of something else', async () => {
+    await using x = await exchange()
+    expect(await x.sse.stream(Promise.resolve(5) as never)).toMatchObject({
+      reason: 'failed',
+      error: expect.any(TypeError),
+    })
+  })
+
+  it('may yield what has no text', async () => {
+    await using x = await exchange()
+    const finalised = vi.fn()
+    function* source(): Generator<unknown> {
+      try {
+        yield 'a'
+        yield undefined
+      } finally {
+        finalised()
+      }
+    }
+    expect(await x.sse.stream(source())).toMatchObject({ sent: 1, reason: 'failed', error: expect.any(TypeError) })
+    expect(finalised).toHaveBeenCalledOnce()
+    expect(await dataOf(await x.client)).toEqual(['a'])
+  })
+
+  it('may have an each that throws, or rejects', async () => {
+    for (const each of [
+      () => {
+        throw boom
+      },
+      () => Promise.reject(boom),
+    ]) {
+      await using x = await exchange()
+      const readable = new PassThrough()
+      readable.write('a')
+      expect(await x.sse.stream(readable, { each })).toEqual({ sent: 0, reason: 'failed', error: boom })
+      expect(readable.destroyed).toBe(true)
+    }
+  })
+
+  it('sends what onError makes of it, and leaves the stream open when asked', async () => {
+    await using x = await exchange()
+    await x.sse.stream(failing('a'), { onError: (error) => ({ failed: error === boom }), end: false })
+    expect(x.sse.state).toBe('open')
+    x.sse.close()
+    expect(await dataOf(await x.client)).toEqual(['a', '{"failed":true}'])
+  })
+
+  it('does not depend on what the hooks throw', async () => {
+    const onError = vi.fn(() => {
+      throw new Error('from onError')
+    })
+    await using x = await exchange({ sse: { onError } })
+    const result = await x.sse.stream(failing(), {
+      onError() {
+        throw new Error('from the hook')
+      },
+    })
+    expect(result).toEqual({ sent: 0, reason: 'failed', error: boom })
+    expect(onError).toHaveBeenCalledTimes(2)
+    await using y = await exchange({ sse: { onError } })
+    expect(await y.sse.stream(failing(), { onError: () => 1n })).toMatchObject({ reason: 'failed', error: boom })
+    expect(onError).toHaveBeenCalledTimes(4)
+    await using z = await exchange({ sse: { onError } })
+    expect(await z.sse.stream([], { done: 1n })).toEqual({ sent: 0, reason: 'done' })
+    expect(onError).toHaveBeenCalledTimes(5)
+    await using w = await exchange()
+    expect(await w.sse.stream([], { done: 1n })).toEqual({ sent: 0, reason: 'done' })
+  })
+})

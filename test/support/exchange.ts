@@ -1,0 +1,61 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import express from 'express'
+import express4 from 'express-4'
+import { type EventStream, eventStream } from '../../src/stream/event-stream.ts'
+import type { SseOptions } from '../../src/stream/options.ts'
+import { type OpenStream, type OpenStreamOptions, openStream } from '../../src/testing/index.ts'
+
+export type Handler = (req: IncomingMessage, res: ServerResponse) => void
+
+/** Everything that serves a handler. What a stream does must not depend on it. */
+export const SERVERS: readonly (readonly [name: string, app: (handler: Handler) => RequestListener])[] = [
+  ['node:http', (handler) => handler],
+  ['Express 5', (handler) => express().use(handler)],
+  ['Express 4', (handler) => express4().use(handler)],
+]
+
+/** One request and its response, with the stream that nobody has used yet. */
+export interface Exchange extends AsyncDisposable {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly sse: EventStream
+  /** The client, once it is answered. */
+  readonly client: Promise<OpenStream>
+}
+
+export interface ExchangeOptions extends OpenStreamOptions {
+  readonly path?: string
+  readonly sse?: SseOptions
+  readonly app?: (handler: Handler) => RequestListener
+}
+
+/** Makes a request, and hands both ends of it to the test. */
+export async function exchange({
+  path = '/',
+  sse,
+  app = (handler) => handler,
+  ...request
+}: ExchangeOptions = {}): Promise<Exchange> {
+  let client: Promise<OpenStream> | undefined
+  const [req, res, stream] = await new Promise<[IncomingMessage, ServerResponse, EventStream]>((resolve, reject) => {
+    client = openStream(
+      app((req, res) => resolve([req, res, eventStream(req, res, sse)])),
+      path,
+      request,
+    )
+    client.catch(reject)
+  })
+  return {
+    req,
+    res,
+    sse: stream,
+    client: client!,
+    async [Symbol.asyncDispose]() {
+      res.destroy()
+      await client!.then(
+        (opened) => opened[Symbol.asyncDispose](),
+        () => {},
+      )
+    },
+  }
+}
