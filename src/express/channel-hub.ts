@@ -12,7 +12,7 @@ import type { Subscription } from '../hub/subscription.ts'
 import { optionsObject } from '../option.ts'
 import { type EventStream, FINISHED_ID } from '../stream/event-stream.ts'
 import { addressOf } from './address.ts'
-import type { ChannelData, ChannelMap, Publishable } from './channel-types.ts'
+import type { ChannelData, ChannelMap, HeardData, Publishable } from './channel-types.ts'
 import { isOverload, sendOverload, sendProblem } from './problem.ts'
 import { type ChannelRouterOptions, hubRouter, type RouterOptions } from './router.ts'
 
@@ -78,12 +78,13 @@ export class ChannelHub<Channels extends ChannelMap = any> {
    * ERR_SSE_PUBLISH_UNKNOWN: retry with the same key. Not awaited, it never becomes an unhandled rejection: `on('error')`
    * hears of it in any case.
    */
-  publish<C extends string>(
+  publish<const C extends string>(
     channel: C & Publishable<Channels, C>,
     data: ChannelData<Channels, C>,
     options?: PublishOptions,
   ): Promise<PublishReceipt> {
-    return this.#publish([{ ...options, channel, data }]).then(([receipt]) => receipt!)
+    const published = this.#publish([{ ...options, channel, data }]).then(([receipt]) => receipt!)
+    return this.#handled(published, channel)
   }
 
   /**
@@ -91,14 +92,15 @@ export class ChannelHub<Channels extends ChannelMap = any> {
    * ERR_SSE_BATCH_TOO_LARGE. Receipts in the same order. Rejects as `publish` does.
    */
   publishAll<const Names extends readonly string[]>(events: PublishItems<Channels, Names>): Promise<PublishReceipt[]> {
-    return this.#publish(events as unknown as readonly PublishItem[])
+    const items = events as unknown as readonly PublishItem[]
+    return this.#handled(this.#publish(items), items?.[0]?.channel)
   }
 
   /**
    * Subscribes a stream to a channel, a pattern, or several of them, and opens it. Resolves once its first block is
    * written. A refusal (a bad name, a limit, a hub that is closing) is answered here when the stream has not begun; then,
    * and when the client has left, the subscription that is resolved is closed. Rejects with a TypeError for wrong
-   * arguments, ERR_SSE_SUBSCRIBED for a stream that has a subscription, and with what a broker failed with.
+   * arguments, and ERR_SSE_SUBSCRIBED for a stream that has a subscription.
    */
   subscribe(
     stream: EventStream,
@@ -112,16 +114,16 @@ export class ChannelHub<Channels extends ChannelMap = any> {
    * The same promises in this process: an iterator of events and gaps, from now on or from `after`. It pulls, so it
    * needs no buffer. Begins at the call; end it with `return()` or `signal` (a loop does so when it is left).
    */
-  events<C extends string>(
+  events<const C extends string>(
     channels: C | readonly C[],
     options?: EventsOptions,
-  ): ChannelEvents<ChannelData<Channels, C>> {
+  ): ChannelEvents<HeardData<Channels, C>> {
     const { after, rewind, signal } = optionsObject('events()', options, ['after', 'rewind', 'signal'])
-    return this.#hub.events(channels, { after, rewind, signal }) as ChannelEvents<ChannelData<Channels, C>>
+    return this.#hub.events(channels, { after, rewind, signal }) as ChannelEvents<HeardData<Channels, C>>
   }
 
   /** A handle for one channel. Throws ERR_SSE_CHANNEL_NAME. */
-  channel<C extends string>(name: C & Publishable<Channels, C>): ChannelHandle<ChannelData<Channels, C>> {
+  channel<const C extends string>(name: C & Publishable<Channels, C>): ChannelHandle<ChannelData<Channels, C>> {
     const hub = this.#hub
     parseChannelName(name)
     return {
@@ -180,13 +182,10 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     return this.close()
   }
 
-  #publish(items: readonly PublishItem[]): Promise<PublishReceipt[]> {
-    const publish = async () => {
-      const { maxEventBytes } = this.#hub.options
-      const events = items.map(({ channel, data, ...options }) => newEvent(channel, data, options, maxEventBytes))
-      return events.length === 0 ? [] : this.#hub.publish(events)
-    }
-    return this.#handled(publish(), items[0]?.channel)
+  async #publish(items: readonly PublishItem[]): Promise<PublishReceipt[]> {
+    const { maxEventBytes } = this.#hub.options
+    const events = items.map(({ channel, data, ...options }) => newEvent(channel, data, options, maxEventBytes))
+    return events.length === 0 ? [] : this.#hub.publish(events)
   }
 
   async #subscribe(
@@ -208,11 +207,15 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     const req = stream.request
     try {
       hub.parseNames(channels)
-      hub.assertOpen()
-      const over = req.method === 'HEAD' || stream.lastEventId === FINISHED_ID
-      if (stream.state === 'idle' && over) stream.commit()
-      if (stream.state === 'closed') return hub.closedSubscription(stream, init.info)
       const address = hub.options.maxStreamsPerAddress > 0 ? addressOf(req) : undefined
+      // For these the head, or 204, is the whole answer, and nothing is subscribed.
+      if (stream.state === 'idle' && stream.lastEventId === FINISHED_ID) stream.commit()
+      if (stream.state === 'idle' && req.method === 'HEAD') {
+        hub.assertOpen()
+        hub.assertRoom(address)
+        stream.commit()
+      }
+      if (stream.state === 'closed') return hub.closedSubscription(stream, init.info)
       return await hub.subscribe(stream, channels, init, { ...admission, address })
     } catch (error) {
       if (!isSseError(error) || error.status === 500 || stream.state !== 'idle' || stream.response.headersSent)
@@ -224,7 +227,7 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     }
   }
 
-  /** Somebody may not await it: that is no reason to end a process. */
+  /** Somebody may not await it: that is no reason to end a process. To be the last step: what is derived is another promise. */
   #handled<T>(promise: Promise<T>, channel?: string): Promise<T> {
     promise.catch((error) => this.#hub.failed(error, { channel }))
     return promise

@@ -39,6 +39,11 @@ type PatternData<Channels, C extends string> = {
 /** The data of a channel: by its own name, else by the patterns that stand for it. */
 export type ChannelData<Channels, C extends string> = C extends keyof Channels ? Channels[C] : PatternData<Channels, C>
 
+/** The data that is heard on channels and patterns: `unknown` where the map says nothing of them. */
+export type HeardData<Channels, C extends string> = [ChannelData<Channels, C>] extends [never]
+  ? unknown
+  : ChannelData<Channels, C>
+
 type IsAny<T> = 0 extends 1 & T ? true : false
 
 /** `unknown` for a channel that can be published to, so that `C & …` is `C`; `never` for a pattern and a stranger. */

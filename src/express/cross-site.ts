@@ -14,7 +14,9 @@ export function assertSameSite(req: Request, allowedOrigins: ReadonlySet<string>
   if (site === 'same-origin' || site === 'none') return
   if (origin === undefined && site !== 'cross-site') return
   if (origin !== undefined && allowedOrigins.has(origin)) return
-  if (site !== 'cross-site' && origin !== undefined && hostOf(origin) === ownHost(req, origin)) return
+  // An opaque origin (`null`) has no host, and is that of nobody.
+  const host = origin === undefined ? undefined : hostOf(origin)
+  if (site !== 'cross-site' && host && host === ownHost(req, origin!)) return
   throw new SseError(
     'ERR_SSE_CROSS_SITE',
     `Origin ${origin ?? 'unknown'} may not publish here. List it in the option allowedOrigins of the router to allow it.`,

@@ -3,7 +3,7 @@ import type { ErrorRequestHandler } from 'express'
 import { isSseError, type SseError } from '../errors.ts'
 import { closedFrame } from '../hub/notice.ts'
 import type { EventStream } from '../stream/event-stream.ts'
-import { namesEventStream } from '../stream/handshake.ts'
+import { namesEventStream, sendHead } from '../stream/handshake.ts'
 
 // Every answer to a request that is refused: here an error gets its HTTP form, and nowhere else.
 
@@ -46,9 +46,8 @@ export function isOverload(error: SseError): boolean {
  * 503 that it is.
  */
 export function sendOverload(req: IncomingMessage, stream: EventStream, error: SseError): void {
-  if (!namesEventStream(req)) return sendProblem(stream.response, error)
-  const { retryMs } = stream
-  if (!stream.commit()) return
-  stream.write(closedFrame('overloaded', retryMs))
-  stream.close('server')
+  const { response, retryMs } = stream
+  if (!namesEventStream(req)) return sendProblem(response, error)
+  sendHead(req, response)
+  response.end(req.method === 'HEAD' ? undefined : closedFrame('overloaded', retryMs).bytes)
 }

@@ -1,9 +1,10 @@
-import express, { type Request, type RequestHandler, type Response } from 'express'
+import type { Request } from 'express'
 import type { NewEvent } from '../broker/broker.ts'
 import { SseError } from '../errors.ts'
 import { encodeNewEvent, parseIdempotencyKey } from '../hub/publisher.ts'
 import { type DataText, encodeValue } from '../protocol/encode.ts'
 import { queryOf } from '../stream/handshake.ts'
+import { readBody } from './body.ts'
 
 /** What a POST publishes. */
 export interface PublishRequest {
@@ -19,22 +20,21 @@ type Form = 'json' | 'text' | 'form' | 'ndjson'
 
 /** Reads the events of a POST to one channel. Rejects with what is wrong with the request; nothing is published then. */
 export class PublishReader {
-  readonly #raw: RequestHandler
+  readonly #maxBodyBytes: number
   readonly #maxEventBytes: number
 
   constructor(maxBodyBytes: number, maxEventBytes: number) {
+    this.#maxBodyBytes = maxBodyBytes
     this.#maxEventBytes = maxEventBytes
-    // The bytes as they are: text is decoded here, strictly, where the text parsers would replace what is malformed.
-    this.#raw = express.raw({ type: () => true, limit: maxBodyBytes, inflate: false })
   }
 
-  async read(req: Request, res: Response, channel: string): Promise<PublishRequest> {
+  async read(req: Request, channel: string): Promise<PublishRequest> {
     const form = mediaTypeOf(req)
     const key = idempotencyKeyOf(req)
     const query = queryOf(req)
     const event = only(query, 'event')
     const conflationKey = only(query, 'conflationKey')
-    const body = await this.#body(req, res)
+    const body = await this.#body(req)
     const make = (data: DataText, type: string | undefined, idempotencyKey: string | undefined): NewEvent =>
       encodeNewEvent({ channel, data, event: type, conflationKey, idempotencyKey }, this.#maxEventBytes)
 
@@ -47,7 +47,11 @@ export class PublishReader {
         throw new SseError('ERR_SSE_BATCH_TOO_LARGE', `A batch has at most ${MAX_BATCH} lines.`)
       const events = lines.map((line, i) =>
         // NUL is in no header, so the key of a line is the key of nothing else.
-        make(encodeValue(json(line, `Line ${i + 1}`)), event, key === undefined ? undefined : `${key}\0${i}`),
+        make(
+          encode(json(line, `Line ${i + 1}`), `Line ${i + 1}`),
+          event,
+          key === undefined ? undefined : `${key}\0${i}`,
+        ),
       )
       return { events, batch: true }
     }
@@ -65,17 +69,11 @@ export class PublishReader {
   }
 
   /** The body: bytes when nobody has read it, else what a parser in front has made of it. */
-  async #body(req: Request, res: Response): Promise<unknown> {
+  async #body(req: Request): Promise<unknown> {
     // Never the shape of `req.body`: Express 4 makes an empty object of a body that it did not read.
-    if (req.readableDidRead === false) {
-      req.body = undefined
-      await new Promise<void>((resolve, reject) => {
-        this.#raw(req, res, (error?: unknown) => (error === undefined ? resolve() : reject(bodyError(error))))
-      })
-      return Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0)
-    }
+    if (req.readableDidRead === false) return readBody(req, this.#maxBodyBytes)
     const body: unknown = req.body
-    if (body === undefined || (isEmptyObject(body) && mediaTypeOf(req) !== 'json')) {
+    if (body === undefined) {
       throw new SseError(
         'ERR_SSE_BODY_CONSUMED',
         'The body was read before it came here, and req.body does not hold it. Mount the router before what reads it.',
@@ -117,9 +115,10 @@ function unsupported(detail: string, headers?: Record<string, string>): SseError
 function idempotencyKeyOf(req: Request): string | undefined {
   const header = req.get('Idempotency-Key')
   if (header === undefined) return undefined
-  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header.trim())
-  if (quoted !== null) return parseIdempotencyKey(quoted[1]!.replaceAll(/\\(["\\])/g, '$1'))
-  return parseIdempotencyKey(header.trim())
+  if (!header.startsWith('"')) return parseIdempotencyKey(header)
+  // RFC 9651 section 3.3.3. What is no such string, two of them for one, is no key.
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header)
+  return parseIdempotencyKey(quoted?.[1]?.replaceAll(/\\(["\\])/g, '$1'))
 }
 
 function only(query: URLSearchParams, name: string): string | undefined {
@@ -172,7 +171,16 @@ function text(body: unknown): string {
 
 /** The value of a JSON body: as a parser in front has made it, else parsed here. */
 function value(body: unknown): DataText {
-  return encodeValue(Buffer.isBuffer(body) ? json(text(body), 'The body') : body)
+  return encode(Buffer.isBuffer(body) ? json(text(body), 'The body') : body, 'The body')
+}
+
+/** What was read without recursion may be too deep to be written with it. */
+function encode(value: unknown, what: string): DataText {
+  try {
+    return encodeValue(value)
+  } catch (error) {
+    throw error instanceof RangeError ? malformed(`${what} is nested too deep.`) : error
+  }
 }
 
 function json(source: string, what: string): unknown {
@@ -185,17 +193,4 @@ function json(source: string, what: string): unknown {
 
 function malformed(detail: string): SseError {
   return new SseError('ERR_SSE_BODY_MALFORMED', detail)
-}
-
-/** What reading the body failed with. */
-function bodyError(error: unknown): unknown {
-  const { type, limit } = error as { type?: unknown; limit?: unknown }
-  if (type === 'entity.too.large') {
-    return new SseError('ERR_SSE_BODY_TOO_LARGE', `A body has at most ${limit} bytes (maxBodyBytes).`, { cause: error })
-  }
-  return error
-}
-
-function isEmptyObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
 }

@@ -13,14 +13,14 @@ import { sendOverload, sendProblem } from './problem.ts'
 import { PublishReader } from './publish-request.ts'
 
 /** What a `subscribe` hook answers: exactly `true`, or an object, allows; anything else refuses. */
-export type SubscribeVerdict =
-  | boolean
-  | {
-      /** When the permission ends: the stream is closed with `'expired'` then. */
-      until?: Date | undefined
-      /** Becomes `subscription.info`. */
-      info?: unknown
-    }
+export type SubscribeVerdict = boolean | Admitted
+
+interface Admitted {
+  /** When the permission ends: the stream is closed with `'expired'` then. One that is over is a refusal. */
+  until?: Date | undefined
+  /** Becomes `subscription.info`. */
+  info?: unknown
+}
 
 // A hook may ask for a narrower request, such as one with a user on it: methods are checked that way, functions are not.
 type SubscribeHook = {
@@ -119,8 +119,8 @@ class Routes {
   }
 
   async get(req: Request, res: Response, next: NextFunction, asked: () => string[] | Promise<string[]>): Promise<void> {
+    const stream = streamOf(req, res, this.#streamOptions)
     try {
-      const stream = streamOf(req, res, this.#streamOptions)
       if (!stream.accepted) {
         throw new SseError('ERR_SSE_NOT_ACCEPTABLE', 'A channel is an event stream; Accept excludes text/event-stream.')
       }
@@ -128,12 +128,16 @@ class Routes {
       for (const name of names) this.#assertServed(name)
       const rewind = parseRewind(queryOf(req).getAll('rewind'))
       const envelope = queryOf(req).get('envelope') === '1'
-      const decision = await this.#admit(req, stream, names)
-      if (decision === undefined) return
+      const { until, info } = await this.#admit(req, names)
       const authorize = typeof this.#options.subscribe === 'function' ? this.#authorize(req) : undefined
-      await this.#serve(stream, names, { rewind, envelope, info: decision.info }, { until: decision.until, authorize })
+      await this.#serve(stream, names, { rewind, envelope, info }, { until, authorize })
     } catch (error) {
-      this.#answer(req, res, next, error)
+      if (res.headersSent || clientStatusOf(error) !== undefined) return this.#answer(req, res, next, error)
+      // A failure is no refusal: the 500 that it is would end an EventSource for good.
+      this.#hub.failed(error)
+      const overload = new SseError('ERR_SSE_OVERLOADED', 'The request could not be decided on: come back later.')
+      this.#refused(req, overload)
+      if (stream.state === 'idle') sendOverload(req, stream, overload)
     }
   }
 
@@ -142,7 +146,7 @@ class Routes {
       const channel = parseChannelName(await asked())
       this.#assertServed(channel)
       await this.#assertMayPublish(req, channel)
-      const { events, batch } = await this.#reader.read(req, res, channel)
+      const { events, batch } = await this.#reader.read(req, channel)
       const receipts = await this.#hub.publish(events)
       const status = receipts.every((receipt) => receipt.duplicate) ? 200 : 201
       const localSubscribers = Math.max(...receipts.map((receipt) => receipt.localSubscribers))
@@ -168,34 +172,17 @@ class Routes {
     throw new SseError('ERR_SSE_CHANNEL_UNKNOWN', `There is no channel ${name} here (option channels of the router).`)
   }
 
-  /** What the hook says of the request; undefined when it failed and the client was told to come back. */
-  async #admit(
-    req: Request,
-    stream: EventStream,
-    names: readonly string[],
-  ): Promise<{ until?: Date | undefined; info?: unknown } | undefined> {
-    try {
-      const verdict = await this.#ask(req, names)
-      if (verdict !== undefined) return verdict
-    } catch (error) {
-      if (clientStatusOf(error) !== undefined) throw asRefusal(error, 'ERR_SSE_SUBSCRIBE_FORBIDDEN')
-      this.#hub.failed(error)
-      const overload = new SseError(
-        'ERR_SSE_OVERLOADED',
-        'Whether you may subscribe could not be decided: come back later.',
-      )
-      this.#refused(req, overload)
-      if (stream.state === 'idle') sendOverload(req, stream, overload)
-      return undefined
-    }
+  /** What the hook says of the request. Throws a refusal as SseError, a failure as it is. */
+  async #admit(req: Request, names: readonly string[]): Promise<Admitted> {
+    const admitted = await this.#ask(req, names).catch((error) => {
+      throw asRefusal(error, 'ERR_SSE_SUBSCRIBE_FORBIDDEN')
+    })
+    if (admitted !== undefined) return admitted
     throw new SseError('ERR_SSE_SUBSCRIBE_FORBIDDEN', `You may not subscribe to ${names.join(', ')}.`)
   }
 
-  /** Undefined when the hook refuses. Throws a refusal with a status of its own as SseError, a failure as it is. */
-  async #ask(
-    req: Request,
-    names: readonly string[],
-  ): Promise<{ until?: Date | undefined; info?: unknown } | undefined> {
+  /** Undefined when the hook refuses. Rejects with what it throws. */
+  async #ask(req: Request, names: readonly string[]): Promise<Admitted | undefined> {
     const { subscribe } = this.#options
     if (subscribe === undefined || subscribe === 'anyone') return {}
     const verdict = await subscribe.call(this.#options, req, names)
@@ -205,6 +192,8 @@ class Routes {
     if (until !== undefined && !(until instanceof Date && !Number.isNaN(until.getTime()))) {
       throw new TypeError('The until of a subscribe hook is a Date.')
     }
+    // A permission that has ended is none.
+    if (until !== undefined && until.getTime() <= this.#hub.options.clock.now()) return undefined
     return { until, info }
   }
 

@@ -220,10 +220,7 @@ export class Hub implements SubscriptionHost, ReaderHost {
 
   /** See ChannelHub. */
   close({ timeoutMs, retryMs }: HubCloseOptions): Promise<void> {
-    this.#closing ??= this.#close(
-      integerOption('timeoutMs', timeoutMs, 10_000, 0, 3_600_000),
-      retryMs ?? SHUTDOWN_RETRY_MS,
-    )
+    this.#closing ??= this.#close(integerOption('timeoutMs', timeoutMs, 10_000, 0, 3_600_000), parseRetryRange(retryMs))
     return this.#closing
   }
 
@@ -377,6 +374,14 @@ export class Hub implements SubscriptionHost, ReaderHost {
     await endEvenly([...this.#subscriptions.keys()], left(), clock, (subscription) => subscription.close('shutdown'))
     await within(this.broker.close(), Math.max(left(), 1_000), clock)
   }
+}
+
+function parseRetryRange(range: unknown): readonly [number, number] {
+  if (range === undefined) return SHUTDOWN_RETRY_MS
+  if (Array.isArray(range) && range.length === 2 && range.every(Number.isSafeInteger) && range[0] <= range[1]) {
+    return [range[0], range[1]]
+  }
+  throw new TypeError('The option retryMs is two whole numbers of milliseconds, the least and the most.')
 }
 
 function parseRewind(rewind: number | undefined): number {

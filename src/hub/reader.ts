@@ -50,6 +50,9 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
   /** The last read reached the end of the log, so memory can serve what came since. See Subscription. */
   #reachedEnd = false
   #ended = false
+  /** The broker has the selector. */
+  readonly #subscribed: Promise<void>
+  /** And the first page is here. */
   readonly #joined: Promise<void>
   #wake: Wake | undefined
   /** `next` calls are answered one after the other. */
@@ -62,7 +65,8 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     this.#position = parseCursor(init.after)
     host.readers.add(this)
     // At once, not with the first `next`: what is published from now on is heard.
-    this.#joined = this.#join()
+    this.#subscribed = host.ready.then(() => host.broker.subscribe(this.#selector))
+    this.#joined = this.#subscribed.then(() => this.#first())
     this.#joined.catch(() => {})
     if (init.signal?.aborted) this.end()
     else init.signal?.addEventListener('abort', this.#onAbort, { once: true })
@@ -92,7 +96,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     this.#host.readers.delete(this)
     this.#wakeUp(undefined)
     const release = () => this.#host.directory.release(this.#selector)
-    this.#joined
+    this.#subscribed
       .then(
         () => this.#host.broker.unsubscribe(this.#selector),
         () => {},
@@ -114,12 +118,6 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     wake(previous)
   }
 
-  async #join(): Promise<void> {
-    await this.#host.ready
-    await this.#host.broker.subscribe(this.#selector)
-    await this.#first()
-  }
-
   async #first(): Promise<void> {
     const { after, rewind } = this.#init
     const wanted = () => !this.#ended
@@ -139,11 +137,17 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
   }
 
   async #next(): Promise<IteratorResult<ChannelEvent | ChannelGap>> {
-    if (!this.#ended) await this.#joined
-    while (!this.#ended) {
-      const item = this.#items.shift()
-      if (item !== undefined) return { done: false, value: item }
-      await this.#more()
+    try {
+      if (!this.#ended) await this.#joined
+      while (!this.#ended) {
+        const item = this.#items.shift()
+        if (item !== undefined) return { done: false, value: item }
+        await this.#more()
+      }
+    } catch (error) {
+      // A loop calls no return() of an iterator that has thrown.
+      this.end()
+      throw error
     }
     return { done: true, value: undefined }
   }

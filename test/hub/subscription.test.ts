@@ -567,6 +567,21 @@ describe('the end', () => {
     expect(streams.map((stream) => data(stream).length)).toEqual([1, 1, 1, 2, 2])
   })
 
+  it('by a write in the middle of a batch skips nobody', async () => {
+    class Fragile extends FakeSubscriber {
+      override write(frame: Parameters<FakeSubscriber['write']>[0]): boolean {
+        const written = super.write(frame)
+        if (frame.bytes.includes('data: 1\n')) this.close('client')
+        return written
+      }
+    }
+    const streams = [new FakeSubscriber(), new Fragile(), new FakeSubscriber(), new FakeSubscriber()]
+    for (const stream of streams) await hub.subscribe(stream, 'a', {}, {})
+    await publish('a', 1)
+    await publish('a', 2)
+    expect(streams.map((stream) => data(stream).length)).toEqual([2, 1, 2, 2])
+  })
+
   it('of the hub writes what was accepted, then says so and how long to wait', async () => {
     const { stream } = await subscribe('a')
     const receipt = publish('a', 'last')

@@ -1,0 +1,264 @@
+import { execFile } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
+const exec = promisify(execFile)
+
+/** Outside of the repository, so that a consumer finds only the packages that it was given. */
+const TEMP = mkdtempSync(join(tmpdir(), 'express-sse-hub-'))
+/** A copy to build and pack in: `dist` of the repository is not touched while other tests run. */
+const COPY = join(TEMP, 'copy')
+const TARBALL = `express-sse-hub-${JSON.parse(read('package.json')).version}.tgz`
+const MAJORS = ['5', '4'] as const
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8')
+}
+
+function link(from: string, to: string): void {
+  mkdirSync(dirname(to), { recursive: true })
+  symlinkSync(join(ROOT, 'node_modules', from), to)
+}
+
+/** The folder of an application that has installed the package beside one major of Express. */
+function folderOf(major: (typeof MAJORS)[number]): string {
+  return join(TEMP, `express-${major}`)
+}
+
+async function install(major: (typeof MAJORS)[number]): Promise<void> {
+  const modules = join(folderOf(major), 'node_modules')
+  mkdirSync(modules, { recursive: true })
+  link(major === '4' ? 'express-4' : 'express', join(modules, 'express'))
+  link(major === '4' ? 'types-express-4' : '@types/express', join(modules, '@types/express'))
+  link('@types/node', join(modules, '@types/node'))
+  link('eventsource-parser', join(modules, 'eventsource-parser'))
+  await exec('tar', ['-xzf', join(TEMP, TARBALL), '-C', modules])
+  cpSync(join(modules, 'package'), join(modules, 'express-sse-hub'), { recursive: true })
+  rmSync(join(modules, 'package'), { recursive: true })
+}
+
+/** What the tarball of the package holds. */
+let packed: string[]
+
+beforeAll(async () => {
+  mkdirSync(COPY)
+  for (const name of ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json', ...documents()])
+    cpSync(join(ROOT, name), join(COPY, name), { recursive: true })
+  symlinkSync(join(ROOT, 'node_modules'), join(COPY, 'node_modules'))
+  // Builds by itself: what is published is what was built from these sources.
+  await exec('npm', ['pack', '--offline', '--pack-destination', TEMP], { cwd: COPY })
+  const { stdout } = await exec('tar', ['-tzf', join(TEMP, TARBALL)])
+  packed = stdout
+    .trim()
+    .split('\n')
+    .map((path) => path.replace('package/', ''))
+  await Promise.all(MAJORS.map(install))
+}, 60_000)
+
+afterAll(() => rmSync(TEMP, { recursive: true, force: true }))
+
+function documents(): string[] {
+  return readdirSync(ROOT).filter((name) => /^(README|LICENSE|CHANGELOG|CONTRIBUTING)/.test(name))
+}
+
+describe('the package', () => {
+  it('holds what is to be run, and its documents', () => {
+    const others = packed.filter((path) => !path.startsWith('dist/')).sort()
+    expect(others).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
+    expect(packed.filter((path) => !/\.(js|d\.ts|md|json)$/.test(path) && path !== 'LICENSE')).toEqual([])
+  })
+
+  it('holds both halves of every source, and nothing else', () => {
+    const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => `dist/${path.replace(/\.ts$/, '')}`)
+    expect(packed.filter((path) => path.startsWith('dist/')).sort()).toEqual(
+      sources.flatMap((path) => [`${path}.d.ts`, `${path}.js`]).sort(),
+    )
+  })
+})
+
+/** An application in one file: it subscribes, publishes by POST, comes back, and lets go of everything. */
+function application(load: (names: string, from: string) => string): string {
+  return `
+${load('{ strictEqual }', 'node:assert')}
+${load('{ once }', 'node:events')}
+${load('express', 'express')}
+${load('{ ChannelHub, isSseError, memoryBroker, problemHandler, SseError, sse, eventStream }', 'express-sse-hub')}
+${load('{ openStream, manualClock }', 'express-sse-hub/testing')}
+
+async function main() {
+  const app = express()
+  const hub = new ChannelHub({ broker: memoryBroker({ history: { maxEvents: 10 } }) })
+  app.use(sse())
+  app.use('/channels', hub.router({ channels: ['board'], publish: 'anyone' }))
+  app.get('/one', (req, res) => {
+    res.sse.send({ one: 1 })
+    res.sse.finish()
+  })
+  app.get('/refused', (req, res) => {
+    throw new SseError('ERR_SSE_CHANNEL_UNKNOWN', 'No such thing.')
+  })
+  app.use(problemHandler())
+  const server = app.listen(0)
+  await once(server, 'listening')
+  const url = 'http://127.0.0.1:' + server.address().port
+
+  const post = async (text) => {
+    const headers = { 'content-type': 'application/json' }
+    const answer = await openStream(url, '/channels/board', { body: JSON.stringify({ text }), headers })
+    strictEqual(answer.status, 201)
+    return JSON.parse(answer.text()).id
+  }
+  const stream = await openStream(url, '/channels/board')
+  strictEqual((await stream.next()).event, 'hub.open')
+  await post('first')
+  strictEqual((await stream.next()).json().text, 'first')
+  stream.drop()
+  const missed = await post('missed')
+  await stream.reconnect()
+  strictEqual((await stream.next({ type: 'hub.open' })).json().resumed, true)
+  const event = await stream.next()
+  strictEqual(event.id, missed)
+  strictEqual(event.json().text, 'missed')
+
+  const one = await openStream(url, '/one')
+  strictEqual((await one.next()).json().one, 1)
+  strictEqual((await one.next()).event, 'hub.finished')
+  const refused = await openStream(url, '/refused')
+  strictEqual(refused.status, 404)
+  strictEqual(JSON.parse(refused.text()).code, 'ERR_SSE_CHANNEL_UNKNOWN')
+  strictEqual(isSseError(new SseError('ERR_SSE_CHANNEL_UNKNOWN', '')), true)
+  strictEqual(typeof eventStream, 'function')
+  strictEqual(manualClock().pendingTimers, 0)
+
+  server.close()
+  await hub.close()
+  strictEqual((await stream.next()).event, 'hub.closed')
+  console.log('express ' + require_('express/package.json').version)
+}
+main()
+`
+}
+
+describe.concurrent('an application that has installed it', { timeout: 60_000 }, () => {
+  // It ends by itself: nothing of the library keeps a process alive once the hub and the server are closed.
+  async function run(major: (typeof MAJORS)[number], file: string, source: string): Promise<void> {
+    const path = join(folderOf(major), file)
+    writeFileSync(path, source)
+    const { stdout, stderr } = await exec(process.execPath, [path], { timeout: 30_000 })
+    expect(stdout).toMatch(new RegExp(`^express ${major}\\.\\d+\\.\\d+\\n$`))
+    expect(stderr).toBe('')
+  }
+
+  it.each(MAJORS)('runs as an ES module with Express %s', async (major) => {
+    const esm = application((names, from) => `import ${names} from '${from}'`)
+    await run(
+      major,
+      'app.mjs',
+      `import { createRequire } from 'node:module'\n${esm}`.replace(/require_\(/, 'createRequire(import.meta.url)('),
+    )
+  })
+
+  it.each(MAJORS)('runs as CommonJS with Express %s', async (major) => {
+    const cjs = application((names, from) => `const ${names} = require('${from}')`)
+    await run(major, 'app.cjs', `'use strict'\n${cjs.replace(/require_\(/, 'require(')}`)
+  })
+})
+
+/** Every member of a class that the sources mark as internal, as `Class.member`. */
+function internals(): { module: string; type: string; member: string }[] {
+  const found: { module: string; type: string; member: string }[] = []
+  for (const file of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts')) continue
+    const source = read(join('src', file))
+    const marked = /\/\*\*(?:(?!\*\/)[\s\S])*?@internal(?:(?!\*\/)[\s\S])*\*\/\s*(?:readonly |get |async )*(\w+)/g
+    for (const match of source.matchAll(marked)) {
+      const type = [...source.slice(0, match.index).matchAll(/^export class (\w+)/gm)].at(-1)?.[1]
+      const member = match[1]!
+      if (type === undefined || member === 'constructor' || member === 'export') continue
+      found.push({ module: `./node_modules/express-sse-hub/dist/${file.replace(/\.ts$/, '.js')}`, type, member })
+    }
+  }
+  return found
+}
+
+const STRICT = {
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  skipLibCheck: false,
+  // The compiler's own files are not in question, and are most of the work.
+  skipDefaultLibCheck: true,
+  lib: ['ES2022'],
+  noEmit: true,
+  target: 'ES2022',
+  module: 'NodeNext',
+  types: ['node'],
+}
+
+const CONSUMER = `
+import express from 'express'
+import { ChannelHub, eventStream, isSseError, memoryBroker, problemHandler, sse } from 'express-sse-hub'
+import type { Broker, EventStream, HubStats, RouterOptions, SseErrorCode, SseOptions, Subscription } from 'express-sse-hub'
+import { manualClock, openStream } from 'express-sse-hub/testing'
+
+const app = express()
+const options: SseOptions = { clock: manualClock(), onError: undefined }
+const broker: Broker = memoryBroker()
+const hub = new ChannelHub<{ news: { title: string } }>({ broker })
+app.use(sse(options))
+app.use('/channels', hub.router({ channels: ['news'], publish: (req) => req.ip !== undefined }))
+app.get('/clock', (req, res) => {
+  const stream: EventStream = res.sse
+  stream.open().send({ now: Date.now() }, { event: req.get('x-event') })
+})
+app.get('/me', async (_req, res) => {
+  const subscription: Subscription = await hub.subscribe(res.sse, 'news', { rewind: 1 })
+  console.log(subscription.id)
+})
+app.use(problemHandler())
+// @ts-expect-error wrong data
+hub.publish('news', { headline: 'Hello' })
+const stats: HubStats = hub.stats()
+hub.on('refused', ({ code }) => void (code satisfies SseErrorCode))
+const routerOptions: RouterOptions = { channels: undefined }
+export { stats, routerOptions, eventStream, isSseError, openStream }
+`
+
+describe('a strict TypeScript application that has installed it', () => {
+  it.each(MAJORS)('compiles without skipLibCheck with @types/express %s', { timeout: 60_000 }, async (major) => {
+    const folder = folderOf(major)
+    const refused = internals().map(
+      ({ module, type, member }, i) =>
+        `// @ts-expect-error internal\nexport type T${i} = import('${module}').${type}['${member}']`,
+    )
+    expect(refused.length).toBeGreaterThan(20)
+    writeFileSync(join(folder, 'consumer.mts'), CONSUMER)
+    writeFileSync(join(folder, 'consumer.cts'), CONSUMER)
+    writeFileSync(join(folder, 'internals.mts'), refused.join('\n'))
+    const files = ['consumer.mts', 'consumer.cts', 'internals.mts']
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: STRICT, files }))
+    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+    const { stdout } = await exec(process.execPath, [tsc, '-p', folder], { cwd: folder }).catch((error) => error)
+    expect(stdout).toBe('')
+  })
+
+  it('sees declarations that refer to nothing outside of the package but its peer', () => {
+    const dist = join(folderOf('5'), 'node_modules/express-sse-hub/dist')
+    const foreign = new Set<string>()
+    for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+      if (!file.endsWith('.d.ts')) continue
+      for (const [, from] of readFileSync(join(dist, file), 'utf8').matchAll(/(?:from|import\()\s*'([^']+)'/g)) {
+        if (!from!.startsWith('.')) foreign.add(from!)
+        else expect(relative(dist, join(dist, dirname(file), from!))).not.toMatch(/^\.\./)
+      }
+    }
+    expect([...foreign].filter((name) => !name.startsWith('node:')).sort()).toEqual(['express'])
+  })
+})
