@@ -59,6 +59,11 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
       code: 'ERR_SSE_OVERLOADED',
       fails: true,
     },
+    'the hook throws nothing': {
+      router: { subscribe: () => Promise.reject() },
+      code: 'ERR_SSE_OVERLOADED',
+      fails: true,
+    },
     'the hook rejects': { router: { subscribe: failed }, code: 'ERR_SSE_OVERLOADED', fails: true },
     'the hook rejects with a 5xx': {
       router: { subscribe: () => Promise.reject(Object.assign(new Error('secret'), { status: 503 })) },
@@ -172,6 +177,34 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
     expect(await ask(url, '/channels/news', { method: 'HEAD' })).toMatchObject({ status: 503, body: '' })
   })
 
+  it('is told to nobody when the client has left before the hook failed', async () => {
+    const hub = makeHub(lib)
+    let fail!: (error: Error) => void
+    let left!: () => void
+    const gone = new Promise<void>((resolve) => {
+      left = resolve
+    })
+    const app = appWith(flavour, hub, {
+      channels: ['>'],
+      subscribe(req) {
+        req.res!.on('close', left)
+        return new Promise((_, reject) => {
+          fail = reject
+        })
+      },
+    })
+    const failures: unknown[] = []
+    hub.on('error', (error) => failures.push((error as Error).message))
+    const leaving = new AbortController()
+    const response = fetch(`${await serve(app)}/channels/a`, { signal: leaving.signal }).catch(() => {})
+    await until(() => fail !== undefined)
+    leaving.abort()
+    await Promise.all([response, gone])
+    fail(new Error('late'))
+    await until(() => failures.length === 1)
+    expect(failures).toEqual(['late'])
+  })
+
   it('passes when somebody leaves', async () => {
     const hub = makeHub(lib, { maxStreams: 1, maxStreamsPerAddress: 1 })
     const url = await serve(appWith(flavour, hub))
@@ -224,6 +257,15 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
       await open(url, '/channels/news', { headers: { 'x-forwarded-for': '203.0.113.1' } }).then((s) => s.next())
       const headers = { ...EVENT_STREAM, 'x-forwarded-for': '203.0.113.2' }
       expectOverload(await ask(url, '/channels/news', { headers }))
+    })
+
+    it('holds without Express, by the address of the peer', async () => {
+      const hub = makeHub(lib, { maxStreamsPerAddress: 1 })
+      const url = await serve((req, res) => {
+        hub.subscribe(lib.eventStream(req, res), 'news')
+      })
+      await open(url, '/').then((s) => s.next())
+      expectOverload(await ask(url, '/', { headers: EVENT_STREAM }))
     })
 
     it('holds for streams of own routes as well', async () => {

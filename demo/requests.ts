@@ -1,0 +1,24 @@
+import type { RequestHandler } from 'express'
+
+/** One answered request. */
+export interface RequestLine {
+  readonly at: string
+  readonly method: string
+  /** Without the query: it may hold what is nobody else's business. */
+  readonly path: string
+  readonly status: number
+  readonly ms: number
+}
+
+/** Hands every request to `publish` when its answer is over: a stream when it ends, a cut one as well. */
+export function logRequests(publish: (line: RequestLine) => void): RequestHandler {
+  return (req, res, next) => {
+    const start = performance.now()
+    const path = req.path.slice(0, 200)
+    res.once('close', () => {
+      const ms = Math.round((performance.now() - start) * 10) / 10
+      publish({ at: new Date().toISOString(), method: req.method, path, status: res.statusCode, ms })
+    })
+    next()
+  }
+}

@@ -1,0 +1,115 @@
+import { once } from 'node:events'
+import { appendFile, mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openStream } from '../../src/testing/index.ts'
+import { type Demo, runDemo, startDemo } from '../support/demo.ts'
+
+let folder: string
+let file: string
+let demo: Demo
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'demo-'))
+  file = join(folder, 'app.log')
+  await writeFile(file, 'before it began\n')
+  demo = await startDemo({ LOG_FILE: file })
+})
+afterAll(async () => {
+  await demo.stop()
+  await rm(folder, { recursive: true })
+})
+
+const post = (channel: string, body: string) =>
+  fetch(`${demo.url}/channels/${channel}`, { method: 'POST', body, headers: { 'Content-Type': 'text/plain' } })
+
+describe('the demo', () => {
+  it('is up when it says so, in one line', async () => {
+    expect((await fetch(`${demo.url}/healthz`)).status).toBe(200)
+    expect(demo.output()).toMatch(/^http:\/\/localhost:\d+\n$/)
+  })
+
+  it('serves a page that may load nothing from elsewhere', async () => {
+    const page = await fetch(demo.url)
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'self'")
+    const html = await page.text()
+    for (const [, path] of html.matchAll(/(?:src|href)="([^"]+)"/g)) {
+      expect((await fetch(`${demo.url}/${path}`)).status).toBe(200)
+    }
+    expect(html).not.toMatch(/<script>|<style|style=|https?:/)
+  })
+
+  it('takes what visitors say on the board, and nothing else', async () => {
+    await using board = await openStream(demo.url, '/channels/board')
+    await board.next({ type: 'hub.open' })
+    expect((await post('board', 'hello')).status).toBe(201)
+    expect((await board.next({ type: 'message' })).data).toBe('hello')
+    expect((await post('board.room1', 'x')).status).toBe(201)
+    for (const channel of ['machine', 'requests', 'log']) expect((await post(channel, 'x')).status).toBe(403)
+    expect((await post('other', 'x')).status).toBe(404)
+  })
+
+  it('measures the machine twice a second', async () => {
+    await using machine = await openStream(demo.url, '/channels/machine')
+    for (let i = 0; i < 2; i++) {
+      const sample = (await machine.next({ type: 'message' })).json() as Record<string, number> & {
+        eventLoopDelay: { p50: number; p99: number }
+      }
+      expect(sample['cpuPercent']).toBeGreaterThanOrEqual(0)
+      expect(sample['cpuPercent']).toBeLessThanOrEqual(100)
+      expect(sample['memoryUsedBytes']).toBeGreaterThan(1_000_000)
+      expect(sample['memoryUsedBytes']).toBeLessThan(sample['memoryTotalBytes']!)
+      expect(sample.eventLoopDelay.p99).toBeGreaterThanOrEqual(sample.eventLoopDelay.p50)
+    }
+  })
+
+  it('logs its own requests, without their queries', async () => {
+    await using requests = await openStream(demo.url, '/channels/requests')
+    await requests.next({ type: 'hub.open' })
+    await fetch(`${demo.url}/nowhere?secret=1`)
+    for (;;) {
+      const event = await requests.next({ type: 'message' })
+      const line = event.json() as { path: string }
+      expect(event.data).not.toContain('secret')
+      if (line.path !== '/nowhere') continue
+      expect(line).toMatchObject({ method: 'GET', status: 404, ms: expect.any(Number) })
+      break
+    }
+  })
+
+  it('follows a file across both kinds of rotation', async () => {
+    await using log = await openStream(demo.url, '/channels/log')
+    await log.next({ type: 'hub.open' })
+    const next = async () => (await log.next({ type: 'message' })).data
+    await appendFile(file, 'one\ntw')
+    expect(await next()).toBe('one')
+    await appendFile(file, 'o ö\n')
+    expect(await next()).toBe('two ö')
+    await rename(file, `${file}.1`)
+    await writeFile(file, 'after rename\n')
+    expect(await next()).toBe('after rename')
+    await truncate(file)
+    await appendFile(file, 'cut\n')
+    expect(await next()).toBe('cut')
+  })
+
+  it('says what is wrong with its environment, and ends', async () => {
+    for (const env of [{ HUB_BROKER: 'carrier-pigeon' }, { PORT: 'x' }, { PORT: String(demo.port) }]) {
+      const child = runDemo({ PORT: '0', ...env })
+      const [[code], said] = await Promise.all([once(child, 'exit'), text(child.stderr!)])
+      expect(code).toBe(1)
+      expect(said).toContain(Object.values(env)[0])
+    }
+  })
+
+  it('drains on SIGTERM: tells every stream, ends them, and exits with 0', async () => {
+    const own = await startDemo()
+    await using stream = await openStream(own.url, '/channels/board')
+    await stream.next({ type: 'hub.open' })
+    const stopped = own.stop()
+    expect((await stream.next({ type: 'hub.closed' })).json()).toEqual({ reason: 'shutdown' })
+    expect(await stopped).toBe(0)
+  })
+})
