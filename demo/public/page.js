@@ -74,7 +74,7 @@ const panels = {
   },
   requests({ at, method, path, status, ms }) {
     const row = document.createElement('tr')
-    for (const text of [new Date(at).toLocaleTimeString(), method, path, status, ms]) {
+    for (const text of [new Date(at).toLocaleTimeString([], { hour12: false }), method, path, status, ms]) {
       const cell = document.createElement('td')
       cell.textContent = text
       row.append(cell)
@@ -131,3 +131,4 @@ $('form').addEventListener('submit', async (event) => {
 $('origin').textContent = location.origin
 const { followsLog } = await (await fetch('/config')).json()
 $('log-hint').hidden = followsLog
+$('log').hidden = !followsLog

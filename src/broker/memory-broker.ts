@@ -53,6 +53,8 @@ class MemoryBroker implements Broker {
 
   async publish(groups: readonly (readonly NewEvent[])[]): Promise<readonly (readonly Receipt[] | SseError)[]> {
     this.#assertOpen()
+    // Behind whatever runs now: a publish from within the listener must not call it again before it is done.
+    await undefined
     const batch: StoredEvent[] = []
     const outcomes = groups.map((group) => this.#append(group, batch))
     if (batch.length > 0) {
@@ -94,6 +96,8 @@ class MemoryBroker implements Broker {
 
   async close(): Promise<void> {
     this.#closed = true
+    // Behind what was published before.
+    await undefined
     this.#history.close()
   }
 

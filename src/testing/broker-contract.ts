@@ -1,0 +1,28 @@
+import { closing } from './broker-contract/closing.ts'
+import { handingOver } from './broker-contract/handing-over.ts'
+import { keys } from './broker-contract/keys.ts'
+import { latest } from './broker-contract/latest.ts'
+import { losses } from './broker-contract/losses.ts'
+import { publishing } from './broker-contract/publishing.ts'
+import { reading } from './broker-contract/reading.ts'
+import { recent } from './broker-contract/recent.ts'
+import { type ContractIt, type MakeBroker, withBrokers } from './broker-contract/rig.ts'
+
+export type { BrokerContractHistory, BrokerContractOptions, MakeBroker } from './broker-contract/rig.ts'
+
+/** The parts of a test runner that the suite needs: those of vitest, node:test, mocha and jest fit. */
+export interface ContractRunner {
+  describe(name: string, fn: () => void): unknown
+  it(name: string, fn: () => Promise<void>): unknown
+}
+
+/**
+ * The suite that every broker passes: one test for each promise of the interface `Broker`. `makeBroker` returns a new
+ * broker, not yet started, on a log of its own with the history and the clock that a test asks for. Nothing is assumed
+ * to be synchronous that the interface does not promise.
+ */
+export function brokerContract(makeBroker: MakeBroker, { describe, it }: ContractRunner): void {
+  const promise: ContractIt = (name, test) => it(name, () => withBrokers(makeBroker, test))
+  const parts = { publishing, keys, 'handing over': handingOver, reading, losses, recent, latest, closing }
+  for (const [name, part] of Object.entries(parts)) describe(name, () => part(promise))
+}

@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict'
+import type { Broker, Loss, NewEvent, Page, PageLimit, Receipt, Selector, StoredEvent } from '../../broker/broker.ts'
+import { covers, isPattern } from '../../channel-name.ts'
+import type { Clock } from '../../clock.ts'
+import { isSseError, type SseError } from '../../errors.ts'
+import type { Cursor } from '../../protocol/cursor.ts'
+import { encodeFields } from '../../protocol/encode.ts'
+
+/** How much a broker under test keeps; each as in the option `history` of the brokers here. */
+export interface BrokerContractHistory {
+  maxEvents?: number | undefined
+  maxAgeMs?: number | undefined
+  maxBytes?: number | undefined
+  maxChannels?: number | undefined
+  channels?: Record<string, { maxEvents?: number | undefined; maxAgeMs?: number | undefined }> | undefined
+}
+
+/** What a broker under test is made with; undefined = its defaults. */
+export interface BrokerContractOptions {
+  history?: BrokerContractHistory | undefined
+  clock?: Clock | undefined
+}
+
+export type MakeBroker = (options: BrokerContractOptions) => Broker | Promise<Broker>
+
+/** Makes and starts a broker for one test. */
+export type Open = (options?: BrokerContractOptions) => Promise<Rig>
+
+export type ContractIt = (promise: string, test: (open: Open) => Promise<void>) => void
+
+const PATIENCE_MS = 5_000
+
+/** More than any test publishes. */
+export const ALL: PageLimit = { events: 100_000, bytes: 1_000_000_000 }
+
+/** Runs a test. Its brokers are closed whatever comes, and have to have treated their listeners well. */
+export async function withBrokers(makeBroker: MakeBroker, test: (open: Open) => Promise<void>): Promise<void> {
+  const rigs: Rig[] = []
+  try {
+    await test(async (options = {}) => {
+      const rig = new Rig(await makeBroker(options))
+      rigs.push(rig)
+      await rig.start()
+      return rig
+    })
+    for (const rig of rigs) rig.check()
+  } finally {
+    for (const { broker } of rigs) await broker.close()
+  }
+}
+
+/** A broker under test, and all that it handed over. */
+export class Rig {
+  readonly broker: Broker
+  /** What was handed over, in the order in which it came. */
+  readonly handed: StoredEvent[] = []
+  /** How often the listener was called. */
+  calls = 0
+  /** Called inside a call of the listener. */
+  onEvents: ((batch: readonly StoredEvent[]) => void) | undefined
+  /** Where the listener knows the top to be. */
+  #top: Cursor | undefined
+  #inside = false
+  /** What the broker did wrong in a call of the listener, where an error would end up in the broker. */
+  readonly #faults: string[] = []
+  readonly #waiting = new Set<() => void>()
+  /** The names of what was published, for messages that can be read. */
+  readonly #names = new Map<number, string>()
+
+  constructor(broker: Broker) {
+    this.broker = broker
+  }
+
+  async start(): Promise<void> {
+    await this.broker.start({
+      events: (batch, top) => this.#call(() => this.#take(batch, top)),
+      suspect: () => this.#call(() => this.#faults.push('suspect() was called, though nothing broke')),
+    })
+    this.#top ??= this.broker.top()
+  }
+
+  /** Fails when the listener was called as it must not be. */
+  check(): void {
+    assert.deepEqual(this.#faults, [])
+    assert.deepEqual(this.broker.top(), this.#top, 'top() changes only just before a call of the listener')
+  }
+
+  /** Publishes one group. Resolves with its receipts; a refusal fails the test. */
+  async append(...events: readonly (string | NewEvent)[]): Promise<readonly Receipt[]> {
+    const [outcome] = await this.publish(events)
+    if (isSseError(outcome)) throw outcome
+    return outcome!
+  }
+
+  /** Publishes groups in one call. */
+  async publish(
+    ...groups: readonly (readonly (string | NewEvent)[])[]
+  ): Promise<readonly (readonly Receipt[] | SseError)[]> {
+    const events = groups.map((group) => group.map((given) => (typeof given === 'string' ? event(given) : given)))
+    const outcomes = await this.broker.publish(events)
+    assert.equal(outcomes.length, groups.length, 'one outcome for each group')
+    for (const [i, outcome] of outcomes.entries()) {
+      if (isSseError(outcome)) continue
+      assert.equal(outcome.length, events[i]!.length, 'one receipt for each event of a group')
+      for (const [j, { id, duplicate }] of outcome.entries())
+        if (!duplicate) this.#names.set(id.seq, events[i]![j]!.data)
+    }
+    return outcomes
+  }
+
+  /** Resolves when everything up to `position` has been handed over. */
+  async handedUpTo({ seq }: Cursor): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(look)
+        reject(new assert.AssertionError({ message: `was not handed over within ${PATIENCE_MS} ms` }))
+      }, PATIENCE_MS)
+      const look = (): void => {
+        if (this.broker.top().seq < seq) return
+        clearTimeout(timer)
+        this.#waiting.delete(look)
+        resolve()
+      }
+      this.#waiting.add(look)
+      look()
+    })
+    this.check()
+  }
+
+  /** Publishes one group and waits until it has been handed over. */
+  async deliver(...events: readonly (string | NewEvent)[]): Promise<readonly Receipt[]> {
+    const receipts = await this.append(...events)
+    await this.handedUpTo(receipts.at(-1)!.id)
+    return receipts
+  }
+
+  /** The end of the log. */
+  async end(): Promise<Cursor> {
+    const { upto } = await this.broker.read(undefined, selector('nothing'), ALL)
+    return upto
+  }
+
+  /** Every page from `after` to the end of the log, as one. */
+  async read(after: Cursor, of: Selector, max: PageLimit = ALL): Promise<Page> {
+    return paged(after, (from) => this.broker.read(from, of, max))
+  }
+
+  /** The same from memory. */
+  async recent(after: Cursor, of: Selector, max: PageLimit = ALL): Promise<Page> {
+    return paged(after, (from) => {
+      const page = this.broker.recent(from, of, max)
+      assert.ok(page, 'recent() reaches back to a position that was the end a moment ago')
+      return page
+    })
+  }
+
+  /** What can be read after `after` in names: each event, and each loss as `lost <channels> to <event>`. */
+  async after(after: Cursor, ...names: readonly string[]): Promise<readonly string[]> {
+    return this.brief((await this.read(after, selector(...names))).items)
+  }
+
+  brief(items: readonly (StoredEvent | Loss)[]): readonly string[] {
+    return items.map((item) =>
+      'channels' in item
+        ? `lost ${[...item.channels].sort().join(' ')} to ${this.#names.get(item.seq) ?? item.seq}`
+        : item.data,
+    )
+  }
+
+  #call(fn: () => void): void {
+    this.calls++
+    if (this.#inside) this.#faults.push('a call of the listener was nested in another')
+    this.#inside = true
+    fn()
+    this.#inside = false
+    for (const look of [...this.#waiting]) look()
+  }
+
+  #take(batch: readonly StoredEvent[], top: Cursor): void {
+    const previous = this.#top?.seq ?? 0
+    const order = [previous, ...batch.map(({ seq }) => seq)]
+    const { epoch, seq } = this.broker.top()
+    if (epoch !== top.epoch || seq !== top.seq) this.#faults.push('top() was not what events() named')
+    if (this.#top !== undefined && epoch !== this.#top.epoch) this.#faults.push('the epoch changed')
+    if (order.some((seq, i) => i > 0 && seq <= order[i - 1]!)) {
+      this.#faults.push(`events were not in the order of the log, or not after the previous top: ${order}`)
+    }
+    if (order.at(-1)! > top.seq || top.seq < previous) this.#faults.push('the top was behind what was handed over')
+    this.#top = top
+    this.handed.push(...batch)
+    this.onEvents?.(batch)
+  }
+}
+
+/** An event for the channel that `name` begins with: `a1` is one for `a`, with `a1` as its data. */
+export function event(name: string, given: Partial<Omit<NewEvent, 'fields'>> = {}): NewEvent {
+  const none = { event: undefined, json: false, conflationKey: undefined, idempotencyKey: undefined }
+  const made = { channel: name.replace(/\d+$/, ''), data: name, ...none, ...given }
+  return { ...made, fields: encodeFields(made.event as Parameters<typeof encodeFields>[0], made.data) }
+}
+
+/** An event of `bytes` bytes or a few more. */
+export function largeEvent(name: string, bytes: number): NewEvent {
+  return event(name, { data: name.padEnd(bytes, '.') })
+}
+
+export function selector(...names: readonly string[]): Selector {
+  return {
+    channels: names.filter((name) => !isPattern(name)),
+    patterns: names.filter(isPattern),
+    matches: (channel) => names.some((name) => covers(name, channel)),
+  }
+}
+
+/** Follows pages from their first to the end. Each has to go on where the one before it stopped. */
+async function paged(after: Cursor, next: (from: Cursor) => Page | Promise<Page>): Promise<Page> {
+  const items: (StoredEvent | Loss)[] = []
+  for (let from = after; ; ) {
+    const page = await next(from)
+    assert.equal(page.status, 'ok')
+    assert.deepEqual(page.from, from, 'a page begins where it was asked to')
+    const order = [from, ...page.items, page.upto].map(({ seq }) => seq)
+    for (const [i, { seq }] of page.items.entries()) {
+      assert.ok(seq > order[i]!, `items rise by seq, and each seq is there once: ${order}`)
+    }
+    assert.ok(page.upto.seq >= order.at(-2)!, `a page reaches as far as its items: ${order}`)
+    items.push(...page.items)
+    if (page.end) return { status: 'ok', from: after, items, upto: page.upto, end: true }
+    assert.ok(page.upto.seq > from.seq, 'a page that is not the last gets further')
+    from = page.upto
+  }
+}
