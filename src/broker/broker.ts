@@ -115,6 +115,7 @@ export interface StoredEvent extends NewEvent {
 
 /** What a subscriber asks for. Two of equal content may be one object, and for a broker equal means the same object. */
 export interface Selector {
+  /** No name is there twice, here as among the patterns. A pattern may match a channel that is named as well. */
   readonly channels: readonly string[]
   readonly patterns: readonly string[]
   matches(channel: string): boolean

@@ -102,7 +102,7 @@ export class History {
       if (event === undefined && seq === upto && items.length > 0) {
         // Channels that lost up to the same place share one loss: two of one position could be cut apart.
         const { channels } = items.pop() as Loss
-        items.push({ seq, channels: merge(channels, reader.name) })
+        items.push({ seq, channels: [...channels, reader.name] })
       } else {
         bytes += event?.bytes ?? 0
         if (items.length > 0 && (items.length >= max.events || bytes > max.bytes)) return { items, upto, end: false }
@@ -313,9 +313,4 @@ function insert(readers: Reader[], reader: Reader): void {
     else high = middle
   }
   readers.splice(low, 0, reader)
-}
-
-/** Names of one loss. A pattern stands for all that it matches, so it comes alone. */
-function merge(channels: readonly string[], name: string): readonly string[] {
-  return channels.includes(name) ? channels : [...channels, name]
 }

@@ -1,4 +1,5 @@
 import { covers, isPattern, parseChannelOrPattern } from '../channel-name.ts'
+import type { SseError } from '../errors.ts'
 import { integerOption, optionsObject } from '../option.ts'
 
 /** How much of one channel is kept. */
@@ -50,10 +51,10 @@ export function resolveHistoryOptions(given: HistoryOptions | undefined): Resolv
   const general = resolveRetention('history', options, { maxEvents: 1_000, maxAgeMs: HOUR_MS })
   const exact = new Map<string, Retention>()
   const patterns: [string, Retention][] = []
-  for (const [name, one] of Object.entries(options.channels ?? {})) {
+  for (const [name, one] of Object.entries(parseChannels(options.channels))) {
     const of = `history.channels[${JSON.stringify(name)}]`
     const retention = resolveRetention(of, optionsObject(of, one, ['maxEvents', 'maxAgeMs']), general)
-    if (isPattern(parseChannelOrPattern(name))) patterns.push([name, retention])
+    if (isPattern(name)) patterns.push([name, retention])
     else exact.set(name, retention)
   }
   const retentions = [general, ...exact.values(), ...patterns.map(([, retention]) => retention)]
@@ -66,6 +67,18 @@ export function resolveHistoryOptions(given: HistoryOptions | undefined): Resolv
     retentionOf: (channel) =>
       exact.get(channel) ?? patterns.find(([pattern]) => covers(pattern, channel))?.[1] ?? general,
   }
+}
+
+function parseChannels(channels: unknown = {}): NonNullable<HistoryOptions['channels']> {
+  if (typeof channels !== 'object' || channels === null) {
+    throw new TypeError('The option history.channels is an object whose keys are channel names and patterns.')
+  }
+  try {
+    for (const name of Object.keys(channels)) parseChannelOrPattern(name)
+  } catch (error) {
+    throw new TypeError(`The option history.channels: ${(error as SseError).detail}`)
+  }
+  return channels as Record<string, RetentionOptions>
 }
 
 function resolveRetention(of: string, options: RetentionOptions, fallback: Retention): Retention {

@@ -1,3 +1,4 @@
+import { isLoss, type Page } from '../broker/broker.ts'
 import type { Clock } from '../clock.ts'
 
 /** What a hook says of one channel. */
@@ -63,4 +64,20 @@ export class Guard {
       this.#clock.clearTimeout(timer)
     }
   }
+}
+
+/** Every channel, or pattern, that a page speaks of. */
+export function channelsOf(page: Page): readonly string[] {
+  return page.items.flatMap((item) => (isLoss(item) ? item.channels : item.channel))
+}
+
+/** A page without the channels that are not admitted: neither their events nor their losses are anybody else's business. */
+export function sieve(page: Page, admits: (channel: string) => boolean): Page {
+  if (channelsOf(page).every(admits)) return page
+  const items = page.items.flatMap((item) => {
+    if (!isLoss(item)) return admits(item.channel) ? item : []
+    const channels = item.channels.filter(admits)
+    return channels.length === 0 ? [] : { ...item, channels }
+  })
+  return { ...page, items }
 }

@@ -1,15 +1,17 @@
-import { type Broker, isLoss, type Page } from '../broker/broker.ts'
+import type { Broker, Page } from '../broker/broker.ts'
 import { isPattern } from '../channel-name.ts'
 import { type CloseReason, isSseError, SseError } from '../errors.ts'
 import { type Cursor, formatCursor, parseCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
 import type { ChannelDirectory, ChannelSelector } from './channel.ts'
-import { type Authorize, type Decision, Guard } from './guard.ts'
+import { Expiry } from './expiry.ts'
+import { type Authorize, channelsOf, type Decision, Guard, sieve } from './guard.ts'
 import { LagWatch } from './lag-watch.ts'
 import { type Fault, type Gap, gapNotice, openNotice } from './notice.ts'
 import type { ResolvedHubOptions } from './options.ts'
+import { PageSource } from './page-source.ts'
 import type { Pump } from './pump.ts'
-import { PAGE, type Reads } from './reads.ts'
+import type { Reads } from './reads.ts'
 import { replayOf } from './replay.ts'
 import type { Beginning } from './stats.ts'
 import type { Subscriber, SubscriberOwner } from './subscriber.ts'
@@ -55,8 +57,6 @@ export interface SubscriptionInit {
 
 /** How long the head of a stream waits for the first page; then the client is told to come back. */
 const FIRST_PAGE_MS = 5_000
-const MIN_BACK_OFF_MS = 100
-const MAX_BACK_OFF_MS = 5_000
 
 // It is a LiveSubscription and Catching without saying so: the published types lack those members, and would not hold.
 
@@ -81,7 +81,6 @@ export class Subscription {
   readonly #host: SubscriptionHost
   readonly #stream: Subscriber
   readonly #after: string
-  readonly #rewind: number
   readonly #guard: Guard | undefined
   #names: readonly string[]
   #selector: ChannelSelector
@@ -94,35 +93,25 @@ export class Subscription {
   #opened = false
   #wasLive = false
   #resumed = false
-  /**
-   * The last read reached the end of the log, so memory can serve what came since: it has all of it, and every loss up to
-   * there has been told. In the middle of a read neither holds: memory may even have an event that the log has lost, and
-   * would hide a loss before it that is told only with it.
-   */
-  #reachedEnd = false
   /** What is wrong with the position it came with, told with the first page. */
   #fault: Fault | undefined
-  /** The next page is the latest events, not those after a position. */
-  #useLatest = false
+  /** Kept events of each channel to begin with where there is no usable position. */
+  readonly #rewind: number
+  /** The next page is so many of the latest events, not those after a position; 0 = no. */
+  #latest = 0
   /** A page that has been read or decided on and waits for its turn in the pump. */
   #ready: Page | undefined
-  /** A read or a decision is under way. */
-  #busy = false
+  /** A hook is being asked about the channels of a page. */
+  #deciding = false
   /** The peer is behind, and 'drain' will come. */
   #draining = false
-  /** Counts changes of the selector: what was read for an old one is of no use. */
-  #generation = 0
   #changing: Promise<void> = Promise.resolve()
-  /** When reads began to fail; undefined while they do not. */
-  #failingSince: number | undefined
-  #backOffMs = MIN_BACK_OFF_MS
   /** The hub's position at the last heartbeat. */
   #told: Cursor | undefined
-  #expiry = Number.POSITIVE_INFINITY
-  #retryTimer: unknown
-  #expiryTimer: unknown
   #firstPageTimer: unknown
   readonly #lag: LagWatch
+  readonly #expiry: Expiry
+  readonly #source: PageSource
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined
 
   /** @internal */
@@ -138,14 +127,23 @@ export class Subscription {
     this.#names = init.names
     this.#selector = host.directory.acquire(init.names)
     const { clock, maxLagMs } = host.options
+    this.#expiry = new Expiry(clock, () => this.close('expired'))
     if (init.authorize !== undefined) {
-      this.#guard = new Guard(init.authorize, clock, (decision) => this.expire(decision))
+      this.#guard = new Guard(init.authorize, clock, ({ until }) => this.#expiry.until(until))
     }
+    this.#source = new PageSource(
+      { broker: host.broker, reads: host.reads, clock },
+      {
+        arrived: (page) => this.#arrived(page),
+        failed: (error, forMs) => this.#readFailed(error, forMs),
+        again: () => host.pump.add(this),
+      },
+    )
     this.#lag = new LagWatch(clock, maxLagMs, stream, () => stream.close('slow'))
     this.#position = parseCursor(init.after)
     if (this.#position === undefined) {
       if (init.after !== '') this.#fault = 'bad-cursor'
-      this.#useLatest = init.rewind > 0
+      this.#latest = init.rewind
     }
   }
 
@@ -231,9 +229,7 @@ export class Subscription {
 
   /** @internal Ends it at `until`, if that is before what was said so far. */
   expire({ until }: Pick<Decision, 'until'>): void {
-    if (until === undefined || until.getTime() >= this.#expiry) return
-    this.#expiry = until.getTime()
-    this.#armExpiry()
+    this.#expiry.until(until)
   }
 
   /** @internal See LiveSubscription. */
@@ -276,24 +272,28 @@ export class Subscription {
 
   /** @internal See Catching. */
   step(): number {
-    if (this.#phase !== 'catching' || this.#busy || this.#draining) return 0
+    if (this.#phase !== 'catching' || this.#deciding || this.#draining || this.#source.isReading) return 0
     let page = this.#ready
     this.#ready = undefined
-    if (page === undefined && this.#reachedEnd) {
-      const at = this.#position!
-      const top = this.#host.broker.top()
-      if (at.epoch === top.epoch && at.seq > top.seq) {
+    if (page === undefined && this.#source.reachedEnd) {
+      if (this.#isAhead(this.#position!)) {
         this.#park()
         return 0
       }
-      page = this.#host.broker.recent(at, this.#selector, PAGE)
+      page = this.#source.recent(this.#position!, this.#selector)
     }
     if (page === undefined) {
-      this.#read()
+      this.#source.read(this.#position, this.#selector, this.#latest)
       return 0
     }
     const admitted = this.#admitted(page)
     return admitted === undefined ? 0 : this.#apply(admitted)
+  }
+
+  /** Whether the position has not been handed to the hub yet: a read overtook it. */
+  #isAhead(position: Cursor): boolean {
+    const top = this.#host.broker.top()
+    return position.epoch === top.epoch && position.seq > top.seq
   }
 
   /** idle -> open, with the first page at hand. False when there is nothing to write to. */
@@ -308,68 +308,30 @@ export class Subscription {
     return false
   }
 
-  #read(): void {
-    const generation = this.#generation
-    const { reads } = this.#host
-    const wanted = () => this.#phase === 'catching' && generation === this.#generation
-    this.#busy = true
-    const page = this.#useLatest
-      ? reads.latest(this.#rewind, this.#selector, wanted)
-      : reads.read(this.#position, this.#selector, wanted)
-    page.then(
-      (page) => {
-        this.#busy = false
-        if (this.#phase !== 'catching') return
-        if (page !== undefined && generation === this.#generation) this.#arrived(page)
-        this.#host.pump.add(this)
-      },
-      (error) => {
-        this.#busy = false
-        if (this.#phase === 'catching') this.#readFailed(error)
-      },
-    )
-  }
-
   #arrived(page: Page): void {
-    this.#failingSince = undefined
-    this.#backOffMs = MIN_BACK_OFF_MS
     if (!this.#opened && page.status === 'unknown-epoch' && this.#rewind > 0) {
       this.#fault = 'unknown-epoch'
-      this.#useLatest = true
-      return
+      this.#latest = this.#rewind
+    } else {
+      this.#ready = page
     }
-    this.#reachedEnd = page.end
-    this.#ready = page
+    this.#host.pump.add(this)
   }
 
-  #readFailed(error: unknown): void {
-    const { clock, maxLagMs } = this.#host.options
+  #readFailed(error: unknown, forMs: number): void {
+    const { maxLagMs } = this.#host.options
     this.#host.failed(error)
-    const now = clock.monotonic()
-    this.#failingSince ??= now
-    if (this.#opened && maxLagMs > 0 && now - this.#failingSince > maxLagMs) return this.#stream.close('error')
-    this.#retryTimer = clock.setTimeout(() => this.#host.pump.add(this), this.#backOffMs)
-    this.#backOffMs = Math.min(this.#backOffMs * 2, MAX_BACK_OFF_MS)
+    if (this.#opened && maxLagMs > 0 && forMs > maxLagMs) this.#stream.close('error')
   }
 
   /** The page without what a hook denies; undefined while that is being asked. */
   #admitted(page: Page): Page | undefined {
-    const admits = this.admits
+    const { admits } = this
     if (admits === undefined) return page
-    const channels = page.items.flatMap((item) => (isLoss(item) ? item.channels : item.channel))
-    const undecided = channels.filter((channel) => admits(channel) === undefined)
-    if (undecided.length > 0) {
-      this.#decide(page, undecided)
-      return undefined
-    }
-    const denied = new Set(channels.filter((channel) => admits(channel) === false))
-    if (denied.size === 0) return page
-    const items = page.items.flatMap((item) => {
-      if (!isLoss(item)) return denied.has(item.channel) ? [] : item
-      const told = item.channels.filter((channel) => !denied.has(channel))
-      return told.length === 0 ? [] : { ...item, channels: told }
-    })
-    return { ...page, items }
+    const undecided = channelsOf(page).filter((channel) => admits(channel) === undefined)
+    if (undecided.length === 0) return sieve(page, (channel) => admits(channel) === true)
+    this.#decide(page, undecided)
+    return undefined
   }
 
   readonly #admits = (channel: string): boolean | undefined => {
@@ -378,23 +340,27 @@ export class Subscription {
   }
 
   #decide(page: Page, channels: readonly string[]): void {
-    this.#busy = true
-    const generation = this.#generation
-    this.#guard!.decide(channels).then(
-      () => {
-        this.#busy = false
-        if (this.#phase !== 'catching') return
-        if (generation === this.#generation) this.#ready = page
-        this.#host.pump.add(this)
-      },
-      (error) => {
-        this.#busy = false
-        if (this.#phase === 'closed') return
-        this.#host.failed(error)
-        if (this.#opened) this.#stream.close('error')
-        else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'Who may hear a channel could not be decided.'))
-      },
-    )
+    this.#deciding = true
+    const selector = this.#selector
+    this.#guard!.decide(channels)
+      .then(
+        () => {
+          // Of a page for channels that have changed meanwhile nothing is of use.
+          if (selector === this.#selector) this.#ready = page
+        },
+        (error) => this.#undecidable(error),
+      )
+      .then(() => {
+        this.#deciding = false
+        if (this.#phase === 'catching') this.#host.pump.add(this)
+      })
+  }
+
+  #undecidable(error: unknown): void {
+    if (this.#phase === 'closed') return
+    this.#host.failed(error)
+    if (this.#opened) this.#stream.close('error')
+    else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'Who may hear a channel could not be decided.'))
   }
 
   /** Writes a page and decides what comes next. Synchronous throughout: nothing can be handed over in between. */
@@ -418,14 +384,13 @@ export class Subscription {
       gaps.push(...replay.gaps)
     }
     this.#position = page.upto
-    this.#useLatest = false
+    this.#latest = 0
     const first = !this.#opened
     if (first) this.#open()
-    const top = broker.top()
     if (stream.bufferedBytes > this.#mark) this.#awaitDrain()
-    else if (!page.end || page.upto.epoch !== top.epoch || page.upto.seq < top.seq) pump.add(this)
-    else if (page.upto.seq > top.seq) this.#park()
-    else this.#goLive()
+    else if (page.end && this.#isAhead(page.upto)) this.#park()
+    else if (page.end && isSame(page.upto, broker.top())) this.#goLive()
+    else pump.add(this)
     // Foreign code comes last: it finds everything in place, and may end it.
     if (first) {
       this.#host.opened(this, status !== 'ok' ? status : this.#resumed ? 'resumed' : 'new')
@@ -522,9 +487,8 @@ export class Subscription {
     const old = this.#selector
     this.#names = names
     this.#selector = next
-    this.#generation++
     this.#ready = undefined
-    this.#reachedEnd = false
+    this.#source.reset()
     next.subscriptions++
     old.subscriptions--
     pump.add(this)
@@ -537,25 +501,13 @@ export class Subscription {
     return this.#phase === 'closed'
   }
 
-  #armExpiry(): void {
-    const { clock } = this.#host.options
-    clock.clearTimeout(this.#expiryTimer)
-    if (this.#phase === 'closed') return
-    const ms = Math.max(0, this.#expiry - clock.now())
-    // A timer does not reach further than 24 days.
-    this.#expiryTimer = clock.setTimeout(
-      () => (clock.now() >= this.#expiry ? this.close('expired') : this.#armExpiry()),
-      Math.min(ms, 2 ** 31 - 1),
-    )
-  }
-
   readonly #owner: SubscriberOwner = {
     heartbeat: () => {
       if (this.#phase !== 'live') return undefined
       const top = this.#host.broker.top()
       const told = this.#told
       this.#told = top
-      return told?.seq === top.seq && told.epoch === top.epoch ? undefined : this.#host.positionFrame()
+      return told !== undefined && isSame(told, top) ? undefined : this.#host.positionFrame()
     },
     farewell: (reason) => (this.#opened ? this.#host.farewell(reason) : undefined),
     closed: (reason) => this.#leave(reason),
@@ -587,8 +539,8 @@ export class Subscription {
     pump.delete(this)
     this.#ready = undefined
     this.#lag.stop()
-    options.clock.clearTimeout(this.#retryTimer)
-    options.clock.clearTimeout(this.#expiryTimer)
+    this.#source.stop()
+    this.#expiry.stop()
     options.clock.clearTimeout(this.#firstPageTimer)
     if (joined) broker.unsubscribe(selector)
     if (this.#opened) selector.subscriptions--
@@ -596,4 +548,8 @@ export class Subscription {
     this.#host.closed(this, reason, this.#opened)
     this.#settle?.resolve()
   }
+}
+
+function isSame(one: Cursor, other: Cursor): boolean {
+  return one.seq === other.seq && one.epoch === other.epoch
 }

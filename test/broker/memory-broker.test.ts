@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest'
+import type { NewEvent, Receipt, Selector, StoredEvent } from '../../src/broker/broker.ts'
 import { memoryBroker } from '../../src/broker/memory-broker.ts'
+import type { Cursor } from '../../src/protocol/cursor.ts'
 import { brokerContract } from '../../src/testing/broker-contract.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
+
+const all: Selector = { channels: [], patterns: ['>'], matches: () => true }
+
+function newEvent(channel: string): NewEvent {
+  const none = { event: undefined, conflationKey: undefined, idempotencyKey: undefined }
+  return { channel, data: '1', json: true, fields: 'data: 1\n\n', ...none }
+}
 
 describe('the memory broker', () => {
   brokerContract((options) => memoryBroker(options), { describe, it })
@@ -19,21 +28,70 @@ describe('the memory broker', () => {
     await expect(memoryBroker().start(listener)).resolves.toBeUndefined()
   })
 
-  it('lets go of its timers', async () => {
+  it('lets go of its timers, also when a publish is under way', async () => {
     const clock = manualClock()
     const broker = memoryBroker({ clock })
-    const event = {
-      channel: 'a',
-      event: undefined,
-      data: '1',
-      json: true,
-      conflationKey: undefined,
-      idempotencyKey: undefined,
-    }
-    await broker.publish([[{ ...event, fields: 'data: 1\n\n' }]])
+    expect(clock.pendingTimers).toBe(0)
+    await broker.publish([[newEvent('a')]])
     expect(clock.pendingTimers).toBe(1)
     await broker.close()
     expect(clock.pendingTimers).toBe(0)
+    const other = memoryBroker({ clock })
+    const underWay = other.publish([[newEvent('a')]])
+    await other.close()
+    await expect(underWay).resolves.toHaveLength(1)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('hands over before a publish resolves, in one call for all its groups', async () => {
+    const broker = memoryBroker()
+    const calls: [string[], Cursor][] = []
+    await broker.start({
+      events: (batch, top) => calls.push([batch.map(({ channel }) => channel), top]),
+      suspect: () => {},
+    })
+    const outcomes = await broker.publish([[newEvent('a'), newEvent('b')], [newEvent('a')], []])
+    expect(outcomes.map((outcome) => (outcome as readonly Receipt[]).length)).toEqual([2, 1, 0])
+    expect(calls).toEqual([[['a', 'b', 'a'], broker.top()]])
+    expect(broker.top().seq).toBe(3)
+    await broker.publish([[]])
+    await broker.publish([])
+    expect(calls).toHaveLength(1)
+    await broker.close()
+  })
+
+  it('keeps the very frames that it hands over', async () => {
+    const broker = memoryBroker()
+    const handed: StoredEvent[] = []
+    await broker.start({ events: (batch) => handed.push(...batch), suspect: () => {} })
+    const start = broker.top()
+    await broker.publish([[newEvent('a'), newEvent('a')]])
+    const limit = { events: 10, bytes: 1_000 }
+    for (const page of [await broker.read(start, all, limit), await broker.latest(2, all, limit)]) {
+      expect(page.items.map((item) => (item as StoredEvent).frame)).toEqual(handed.map(({ frame }) => frame))
+      for (const [i, item] of page.items.entries()) expect((item as StoredEvent).frame).toBe(handed[i]!.frame)
+    }
+    await broker.close()
+  })
+
+  it('has no memory once it is closed, and cannot be started', async () => {
+    const broker = memoryBroker()
+    const listener = { events: () => {}, suspect: () => {} }
+    await broker.start(listener)
+    await broker.close()
+    expect(broker.recent(broker.top(), all, { events: 1, bytes: 1 })).toBeUndefined()
+    const other = memoryBroker()
+    await other.close()
+    await expect(other.start(listener)).rejects.toMatchObject({ code: 'ERR_SSE_BROKER_UNAVAILABLE' })
+  })
+
+  it('knows nothing of the positions of another one', async () => {
+    const [one, other] = [memoryBroker(), memoryBroker()]
+    await one.publish([[newEvent('a'), newEvent('a')]])
+    await other.publish([[newEvent('a')]])
+    const page = await one.read(other.top(), all, { events: 10, bytes: 1_000 })
+    expect(page).toEqual({ status: 'unknown-epoch', from: one.top(), items: [], upto: one.top(), end: true })
+    await Promise.all([one.close(), other.close()])
   })
 
   it.each([

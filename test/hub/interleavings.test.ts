@@ -66,7 +66,7 @@ describe('every order of register, read, publish, hand over, drain, trim and cut
       clients: [['a', 'b']],
       before: [...live, cut(), append('b'), append('a'), append('b')],
       pageEvents: 1,
-      steps: [of('connect'), confirm, turn, serve, deliver, turn, turn, cut(1), append('a'), handOver()],
+      steps: [of('connect'), confirm, serve, deliver, turn, turn, cut(1), append('a'), handOver()],
     },
     'a reader that stalls and drains while events are handed over': {
       clients: [['a']],

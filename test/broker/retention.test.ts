@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import { resolveHistoryOptions } from '../../src/broker/retention.ts'
+
+describe('retention', () => {
+  it('has defaults', () => {
+    const { maxBytes, maxChannels, rememberMs, retentions, retentionOf } = resolveHistoryOptions(undefined)
+    expect({ maxBytes, maxChannels, rememberMs }).toEqual({
+      maxBytes: 67_108_864,
+      maxChannels: 100_000,
+      rememberMs: 3_600_000,
+    })
+    expect(retentions).toEqual([{ maxEvents: 1_000, maxAgeMs: 3_600_000 }])
+    expect(retentionOf('any.channel')).toBe(retentions[0])
+  })
+
+  it('of a channel is that of its name, else of the first pattern that matches, else the general one', () => {
+    const { retentionOf, retentions } = resolveHistoryOptions({
+      maxEvents: 1,
+      channels: { 'p.>': { maxEvents: 2 }, 'p.*': { maxEvents: 3 }, 'p.x': { maxEvents: 4 }, '*.y': { maxEvents: 5 } },
+    })
+    const maxEvents = (channel: string) => retentionOf(channel).maxEvents
+    expect(['p', 'p.x', 'p.y', 'p.x.y', 'q.y', 'q'].map(maxEvents)).toEqual([1, 4, 2, 2, 5, 1])
+    for (const channel of ['p', 'p.x', 'p.y', 'q.y']) expect(retentions).toContain(retentionOf(channel))
+  })
+
+  it('takes what a channel does not say from the general one', () => {
+    const { retentionOf } = resolveHistoryOptions({
+      maxEvents: 7,
+      maxAgeMs: 5_000,
+      channels: { few: { maxEvents: 0 }, long: { maxAgeMs: 0 }, neither: { maxEvents: undefined } },
+    })
+    expect(retentionOf('few')).toEqual({ maxEvents: 0, maxAgeMs: 5_000 })
+    expect(retentionOf('long')).toEqual({ maxEvents: 7, maxAgeMs: Number.POSITIVE_INFINITY })
+    expect(retentionOf('neither')).toEqual({ maxEvents: 7, maxAgeMs: 5_000 })
+  })
+
+  it('lets a channel inherit an age without a limit', () => {
+    const { retentionOf } = resolveHistoryOptions({ maxAgeMs: 0, channels: { a: { maxEvents: 1 } } })
+    expect(retentionOf('a')).toEqual({ maxEvents: 1, maxAgeMs: Number.POSITIVE_INFINITY })
+  })
+
+  it.each([
+    [{ maxAgeMs: 1 }, 3_600_000],
+    [{ maxAgeMs: 0 }, 3_600_000],
+    [{ maxAgeMs: 7_200_000 }, 7_200_000],
+    [{ channels: { a: { maxAgeMs: 9_000_000 }, 'b.*': { maxAgeMs: 8_000_000 } } }, 9_000_000],
+    [{ channels: { a: { maxAgeMs: 0 }, 'b.*': { maxAgeMs: 8_000_000 } } }, 8_000_000],
+  ])('%j remembers names for the longest age there is, at least an hour', (options, ms) => {
+    expect(resolveHistoryOptions(options).rememberMs).toBe(ms)
+  })
+
+  it.each([
+    [{ maxEvents: -1 }, 'history.maxEvents'],
+    [{ maxEvents: 10_000_001 }, 'history.maxEvents'],
+    [{ maxAgeMs: 0.5 }, 'history.maxAgeMs'],
+    [{ maxAgeMs: Number.POSITIVE_INFINITY }, 'history.maxAgeMs'],
+    [{ maxBytes: '64mb' }, 'history.maxBytes'],
+    [{ maxChannels: 0 }, 'history.maxChannels'],
+    [{ maxEvent: 1 }, 'history has no option "maxEvent"'],
+    [{ channels: { a: { maxEvents: Number.NaN } } }, 'history.channels["a"].maxEvents'],
+    [{ channels: { 'a.*': { maxAgeMs: -1 } } }, 'history.channels["a.*"].maxAgeMs'],
+    [{ channels: { a: { maxBytes: 1 } } }, 'history.channels["a"] has no option "maxBytes"'],
+    [{ channels: { a: 5 } }, 'history.channels["a"]'],
+    [{ channels: { 'a b': {} } }, 'history.channels'],
+    [{ channels: { 'a.>.b': {} } }, 'history.channels'],
+    [{ channels: 5 }, 'history.channels'],
+    [{ channels: null }, 'history.channels'],
+    [{ channels: ['a'] }, 'history.channels'],
+    ['none', 'history'],
+    [null, 'history'],
+  ])('refuses %j with a TypeError that names the option', (options, name) => {
+    const resolve = () => resolveHistoryOptions(options as never)
+    expect(resolve).toThrow(TypeError)
+    expect(resolve).toThrow(name)
+  })
+
+  it('takes the bounds themselves', () => {
+    const options = { maxEvents: 10_000_000, maxAgeMs: Number.MAX_SAFE_INTEGER, maxBytes: 0, maxChannels: 1 }
+    expect(resolveHistoryOptions(options)).toMatchObject({ maxBytes: 0, maxChannels: 1 })
+  })
+})
