@@ -82,6 +82,7 @@ export class ChannelDirectory {
   readonly #selectors = new Map<string, ChannelSelector>()
   readonly #byChannel = new Map<string, Set<ChannelSelector>>()
   readonly #byPattern = new PatternTree<Set<ChannelSelector>>()
+  #patterns = 0
 
   /** The selector of these names, each once. To be given back with `release`. */
   acquire(names: readonly string[]): ChannelSelector {
@@ -111,23 +112,21 @@ export class ChannelDirectory {
     })
   }
 
-  all(): Iterable<ChannelSelector> {
-    return this.#selectors.values()
-  }
-
   /** How many channels and patterns somebody has subscribed to by name. */
   get size(): number {
-    const names = new Set<string>()
-    for (const selector of this.#selectors.values()) for (const name of selector.names) names.add(name)
-    return names.size
+    return this.#byChannel.size + this.#patterns
   }
 
   #enter(name: string, selector: ChannelSelector): void {
     let selectors = isPattern(name) ? this.#byPattern.get(name) : this.#byChannel.get(name)
     if (selectors === undefined) {
       selectors = new Set()
-      if (isPattern(name)) this.#byPattern.set(name, selectors)
-      else this.#byChannel.set(name, selectors)
+      if (isPattern(name)) {
+        this.#byPattern.set(name, selectors)
+        this.#patterns++
+      } else {
+        this.#byChannel.set(name, selectors)
+      }
     }
     selectors.add(selector)
   }
@@ -136,7 +135,11 @@ export class ChannelDirectory {
     const selectors = isPattern(name) ? this.#byPattern.get(name) : this.#byChannel.get(name)
     selectors?.delete(selector)
     if (selectors?.size !== 0) return
-    if (isPattern(name)) this.#byPattern.delete(name)
-    else this.#byChannel.delete(name)
+    if (isPattern(name)) {
+      this.#byPattern.delete(name)
+      this.#patterns--
+    } else {
+      this.#byChannel.delete(name)
+    }
   }
 }

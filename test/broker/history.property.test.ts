@@ -2,18 +2,24 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { isLoss, type Loss, type PageLimit, type Selector, type StoredEvent } from '../../src/broker/broker.ts'
 import { History } from '../../src/broker/history.ts'
-import { type HistoryOptions, type RetentionOptions, resolveHistoryOptions } from '../../src/broker/retention.ts'
+import { resolveHistoryOptions } from '../../src/broker/retention.ts'
 import { covers } from '../../src/channel-name.ts'
 import { type ManualClock, manualClock } from '../../src/testing/manual-clock.ts'
 import { selector, stored } from './support.ts'
 
 const CHANNELS = ['a', 'b', 'p.x', 'p.y', 'p.x.z']
+const NAMES = [...CHANNELS, 'never', '*', 'p.*', 'p.>', '>', 'none.*']
 const HOUR_MS = 3_600_000
 
+interface Limits {
+  readonly maxEvents: number
+  readonly maxAgeMs: number
+}
+
 interface Settings {
-  readonly general: Required<RetentionOptions>
-  readonly a: Required<RetentionOptions>
-  readonly patterned: Required<RetentionOptions>
+  readonly general: Limits
+  readonly a: Limits
+  readonly patterned: Limits
   readonly maxBytes: number
   readonly maxChannels: number
 }
@@ -26,7 +32,7 @@ interface Fact {
   kept: boolean
 }
 
-/** The whole log, and what of it is kept, as the options say it: found by looking at everything each time. */
+/** The whole log, and what of it is kept as the options say it, found by looking at everything each time. */
 class Model {
   readonly facts: Fact[] = []
   floor = 0
@@ -39,57 +45,249 @@ class Model {
     this.#clock = clock
   }
 
-  append(channel: string, bytes: number): number {
-    const seq = this.facts.length + 1
-    const at = this.#clock.monotonic()
-    const { maxEvents } = this.#retention(channel)
-    const kept = maxEvents > 0 && bytes * 16 <= this.#settings.maxBytes
-    this.facts.push({ seq, channel, bytes, at, kept })
-    this.#known.set(channel, { last: seq, at })
-    for (const fact of this.#kept(channel).slice(0, -maxEvents || undefined)) fact.kept = false
-    this.look()
-    return seq
+  get end(): number {
+    return this.facts.length
   }
 
-  /** Whatever is too old by now, or too much, goes. */
+  append(channel: string, bytes: number): void {
+    const seq = this.end + 1
+    const at = this.#clock.monotonic()
+    const { maxEvents } = this.#limits(channel)
+    this.facts.push({ seq, channel, bytes, at, kept: bytes * 16 <= this.#settings.maxBytes })
+    this.#known.set(channel, { last: seq, at })
+    const kept = this.#kept(channel)
+    for (const fact of kept.slice(0, Math.max(0, kept.length - maxEvents))) fact.kept = false
+    this.look()
+  }
+
+  /** What is too old by now, or too much, goes. */
   look(): void {
     const now = this.#clock.monotonic()
     for (const fact of this.#kept()) {
-      const { maxAgeMs } = this.#retention(fact.channel)
+      const { maxAgeMs } = this.#limits(fact.channel)
       if (maxAgeMs > 0 && now - fact.at > maxAgeMs) fact.kept = false
     }
     for (const fact of this.#kept()) {
       if (this.#kept().reduce((sum, { bytes }) => sum + bytes, 0) > this.#settings.maxBytes) fact.kept = false
     }
-    for (const [channel, { last, at }] of [...this.#known].sort(([, a], [, b]) => a.last - b.last)) {
-      const quiet = now - at > this.#rememberMs && this.#kept(channel).length === 0
-      if (!quiet && this.#known.size <= this.#settings.maxChannels) return
+    for (const [channel, { last, at }] of [...this.#known].sort(([, one], [, other]) => one.last - other.last)) {
+      const over = now - at > this.#rememberMs && this.#kept(channel).length === 0
+      if (!over && this.#known.size <= this.#settings.maxChannels) return
       this.#known.delete(channel)
       this.floor = Math.max(this.floor, last)
       for (const fact of this.#kept(channel)) fact.kept = false
     }
   }
 
-  knows(channel: string): boolean {
-    return this.#known.has(channel)
-  }
-
   after(seq: number, of: Selector): Fact[] {
     return this.facts.filter((fact) => fact.seq > seq && of.matches(fact.channel))
+  }
+
+  /** The last `count` kept events of each channel, the newest within `max`. */
+  latest(count: number, of: Selector, max: PageLimit): number[] {
+    const each = CHANNELS.filter((channel) => of.matches(channel)).flatMap((channel) =>
+      this.#kept(channel).slice(-count),
+    )
+    const taken: Fact[] = []
+    for (const fact of each.sort((one, other) => other.seq - one.seq)) {
+      const bytes = taken.reduce((sum, fact) => sum + fact.bytes, fact.bytes)
+      if (taken.length > 0 && (taken.length >= max.events || bytes > max.bytes)) break
+      taken.unshift(fact)
+    }
+    return taken.map(({ seq }) => seq)
   }
 
   #kept(channel?: string): Fact[] {
     return this.facts.filter((fact) => fact.kept && (channel === undefined || fact.channel === channel))
   }
 
-  #retention(channel: string): Required<RetentionOptions> & { maxEvents: number; maxAgeMs: number } {
+  #limits(channel: string): Limits {
     const { general, a, patterned } = this.#settings
-    const retention = channel === 'a' ? a : channel === 'p.x' || channel === 'p.y' ? patterned : general
-    return retention as ReturnType<Model['knows']> extends boolean ? { maxEvents: number; maxAgeMs: number } : never
+    if (channel === 'a') return a
+    return covers('p.*', channel) ? patterned : general
   }
 
   get #rememberMs(): number {
     const { general, a, patterned } = this.#settings
-    return Math.max(HOUR_MS, general.maxAgeMs ?? 0, a.maxAgeMs ?? 0, patterned.maxAgeMs ?? 0)
+    return Math.max(HOUR_MS, general.maxAgeMs, a.maxAgeMs, patterned.maxAgeMs)
   }
 }
+
+/** A history beside its model. */
+class Pair {
+  readonly model: Model
+  readonly history: History
+  readonly #clock = manualClock()
+
+  constructor(settings: Settings) {
+    const { general, a, patterned, maxBytes, maxChannels } = settings
+    const channels = { 'p.*': patterned, a }
+    this.model = new Model(settings, this.#clock)
+    this.history = new History(resolveHistoryOptions({ ...general, maxBytes, maxChannels, channels }), this.#clock)
+  }
+
+  apply(step: Step): void {
+    if ('advance' in step) {
+      this.#clock.advance(step.advance)
+      // Both look now, whenever the sweep did.
+      this.read(0, selector('never'), { events: 1, bytes: 1 })
+      return
+    }
+    const { channel, bytes } = step
+    const prev = this.history.lastOf(channel)
+    this.model.append(channel, bytes)
+    this.history.append(stored(this.model.end, channel, { prev, bytes }))
+  }
+
+  read(after: number, of: Selector, max: PageLimit) {
+    this.model.look()
+    return this.history.read(after, this.model.end, of, max)
+  }
+}
+
+/** An item, and the floor when its page was read. */
+interface Told {
+  readonly item: StoredEvent | Loss
+  readonly floor: number
+}
+
+/**
+ * What a client has to be able to say of everything that it was sent from `after` on: each event once and in order, a
+ * loss for everything else, in time, and no loss without one, but for what was forgotten below the floor.
+ */
+function verify(model: Model, after: number, of: Selector, told: readonly Told[]): void {
+  let seq = after
+  /** For each channel, up to where everything has arrived or been told. */
+  const settled = new Map<string, number>()
+  const upTo = (channel: string) => settled.get(channel) ?? after
+  const open = (channel: string, to: number) =>
+    model.after(after, of).filter((fact) => fact.channel === channel && fact.seq > upTo(channel) && fact.seq <= to)
+  for (const { item, floor } of told) {
+    expect(item.seq).toBeGreaterThan(seq)
+    seq = item.seq
+    if (!isLoss(item)) {
+      expect(of.matches(item.channel)).toBe(true)
+      expect(
+        open(item.channel, item.seq).map((fact) => fact.seq),
+        'silent loss',
+      ).toEqual([item.seq])
+      settled.set(item.channel, item.seq)
+      continue
+    }
+    expect(new Set(item.channels).size).toBe(item.channels.length)
+    for (const name of item.channels) {
+      expect(of.channels.includes(name) || of.patterns.includes(name) || of.matches(name)).toBe(true)
+      if (!CHANNELS.includes(name)) expect(seq, `${name} is nothing but unknown`).toBe(floor)
+      else if (seq > floor)
+        expect(
+          open(name, seq).map((fact) => fact.seq),
+          'false alarm',
+        ).toContain(seq)
+    }
+    for (const channel of CHANNELS) {
+      if (item.channels.some((name) => covers(name, channel))) settled.set(channel, Math.max(upTo(channel), seq))
+    }
+  }
+  for (const channel of CHANNELS) expect(open(channel, model.end), `silent loss at the end: ${channel}`).toEqual([])
+}
+
+type Step = { readonly channel: string; readonly bytes: number } | { readonly advance: number }
+
+const limits = fc.record({
+  maxEvents: fc.constantFrom(0, 1, 2, 3, 1_000),
+  maxAgeMs: fc.constantFrom(0, 1_000, 60_000, 2 * HOUR_MS),
+})
+const settings: fc.Arbitrary<Settings> = fc.record({
+  general: limits,
+  a: limits,
+  patterned: limits,
+  maxBytes: fc.constantFrom(0, 800, 3_200, 1_000_000),
+  maxChannels: fc.constantFrom(1, 2, 3, 4, 100),
+})
+const append = fc.record({ channel: fc.constantFrom(...CHANNELS), bytes: fc.constantFrom(10, 50, 120, 200, 250) })
+const advance = fc.record({ advance: fc.constantFrom(0, 500, 1_001, 59_000, 61_000, HOUR_MS, 3 * HOUR_MS) })
+const step: fc.Arbitrary<Step> = fc.oneof({ weight: 5, arbitrary: append }, { weight: 1, arbitrary: advance })
+const steps = fc.array(step, { maxLength: 40 })
+const wanted = fc.subarray(NAMES, { minLength: 1 }).map((names) => selector(...names))
+const limit: fc.Arbitrary<PageLimit> = fc.record({
+  events: fc.constantFrom(1, 2, 3, 1_000),
+  bytes: fc.constantFrom(1, 100, 260, 1_000_000),
+})
+
+it('every cursor and every way to cut pages gives each kept event once, and one loss for all that is not', () => {
+  fc.assert(
+    fc.property(
+      settings,
+      steps,
+      fc.array(wanted, { minLength: 3, maxLength: 3 }),
+      limit,
+      (settings, steps, of, max) => {
+        const pair = new Pair(settings)
+        for (const step of steps) pair.apply(step)
+        for (const selector of of) {
+          for (let after = 0; after <= pair.model.end; after++) {
+            const told: Told[] = []
+            for (let from = after; ; ) {
+              const { items, upto, end } = pair.read(from, selector, max)
+              expect(items.length).toBeLessThanOrEqual(max.events)
+              const bytes = items.reduce((sum, item) => sum + (isLoss(item) ? 0 : item.fields.length), 0)
+              if (items.length > 1) expect(bytes).toBeLessThanOrEqual(max.bytes)
+              told.push(...items.map((item) => ({ item, floor: pair.model.floor })))
+              from = upto
+              if (end) break
+              expect(upto).toBe(items.at(-1)!.seq)
+            }
+            const delivered = told.filter(({ item }) => !isLoss(item)).map(({ item }) => item.seq)
+            const kept = pair.model.after(after, selector).filter((fact) => fact.kept)
+            expect(delivered).toEqual(kept.map(({ seq }) => seq))
+            verify(pair.model, after, selector, told)
+          }
+        }
+      },
+    ),
+    { numRuns: 400 },
+  )
+})
+
+it('a client that reads while the log goes on, and loses its past, gets every event or hears that it did not', () => {
+  const reading = fc.record({ read: limit })
+  const schedule = fc.array(fc.oneof({ weight: 3, arbitrary: step }, { weight: 2, arbitrary: reading }), {
+    maxLength: 80,
+  })
+  fc.assert(
+    fc.property(settings, steps, fc.double({ min: 0, max: 1, noNaN: true }), wanted, schedule, (...given) => {
+      const [settings, before, begin, of, schedule] = given
+      const pair = new Pair(settings)
+      for (const step of before) pair.apply(step)
+      const after = Math.floor(begin * pair.model.end)
+      const told: Told[] = []
+      let position = after
+      const read = (max: PageLimit): boolean => {
+        const { items, upto, end } = pair.read(position, of, max)
+        told.push(...items.map((item) => ({ item, floor: pair.model.floor })))
+        position = upto
+        return end
+      }
+      for (const next of schedule) {
+        if ('read' in next) read(next.read)
+        else pair.apply(next)
+      }
+      while (!read({ events: 3, bytes: 1_000 }));
+      expect(position).toBe(pair.model.end)
+      verify(pair.model, after, of, told)
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+it('latest gives the last kept events of each channel, the newest within its limits', () => {
+  fc.assert(
+    fc.property(settings, steps, wanted, limit, fc.integer({ min: 1, max: 5 }), (settings, steps, of, max, count) => {
+      const pair = new Pair(settings)
+      for (const step of steps) pair.apply(step)
+      pair.model.look()
+      expect(pair.history.latest(count, of, max).map(({ seq }) => seq)).toEqual(pair.model.latest(count, of, max))
+    }),
+    { numRuns: 500 },
+  )
+})

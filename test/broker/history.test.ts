@@ -169,7 +169,7 @@ describe('names', () => {
   it('may be one', () => {
     const { append, read } = keep({ maxChannels: 1 })
     for (const channel of ['a', 'a', 'b', 'a', 'a']) append(channel)
-    expect(read(0, 'a', 'b')).toEqual(['b,a<3', 4, 5].map((item) => (item === 'b,a<3' ? expect.any(String) : item)))
+    expect(read(0, 'a', 'b')).toEqual(['a<2', 'b<3', 4, 5])
     expect(read(3, 'a', 'b')).toEqual([4, 5])
   })
 

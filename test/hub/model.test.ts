@@ -52,9 +52,9 @@ it('each event once and in order, or one precise gap, whatever happens in whatev
         }
       },
     ),
-    { numRuns: Number(process.env['MODEL_RUNS'] ?? 3_000) },
+    { numRuns: Number(process.env['MODEL_RUNS'] ?? 1_500) },
   )
   // Schedules in which nothing happens would prove nothing.
-  expect(received).toBeGreaterThan(20_000)
-  expect(gaps).toBeGreaterThan(500)
+  expect(received).toBeGreaterThan(10_000)
+  expect(gaps).toBeGreaterThan(250)
 })

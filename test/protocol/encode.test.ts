@@ -191,6 +191,7 @@ describe('encodeValue', () => {
     ['a BigInt', 1n, 'BigInt'],
     ['a BigInt inside', { n: 1n }, 'BigInt'],
     ['a cycle', cycle, 'circular'],
+    ['a promise', Promise.resolve(1), 'await'],
     ['a Map', new Map([[1, 2]]), 'Map'],
     ['a Set', new Set([1]), 'Set'],
     ['a Buffer', Buffer.from('x'), 'base64'],

@@ -1,25 +1,34 @@
 // Packages that tests use and that bring no types of their own.
 declare module 'express-4' {
-  import express from 'types-express-4'
+  // Seen with the types of 5: what the tests use of it is the same in both.
+  import express from 'express'
   export default express
 }
 declare module 'compression' {
   import type { RequestHandler } from 'express'
-  export default function compression(options?: { threshold?: number }): RequestHandler
+  export default function compression(options?: { threshold?: number; filter?: () => boolean }): RequestHandler
 }
 declare module 'cors' {
   import type { RequestHandler } from 'express'
-  export default function cors(options?: { origin?: string; credentials?: boolean }): RequestHandler
+  export default function cors(options?: {
+    origin?: string | readonly string[]
+    credentials?: boolean
+    allowedHeaders?: readonly string[]
+  }): RequestHandler
 }
 declare module 'express-session' {
   import type { RequestHandler } from 'express'
-  export default function session(options: {
-    secret: string
-    resave: boolean
-    saveUninitialized: boolean
-  }): RequestHandler
+
+  const session: {
+    (options: { secret: string; resave: boolean; saveUninitialized: boolean; store?: object }): RequestHandler
+    MemoryStore: new () => object
+  }
+  export default session
 }
 declare module 'morgan' {
   import type { RequestHandler } from 'express'
-  export default function morgan(format: string, options: { stream: { write(line: string): void } }): RequestHandler
+  export default function morgan(
+    format: string,
+    options?: { immediate?: boolean; stream?: { write(line: string): unknown } },
+  ): RequestHandler
 }
