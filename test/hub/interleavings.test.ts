@@ -14,6 +14,9 @@ const turn: Step = { do: 'turn' }
 const confirm: Step = { do: 'confirm' }
 const serve: Step = { do: 'serve' }
 const deliver: Step = { do: 'deliver' }
+const commit: Step = { do: 'commit' }
+const close: Step = { do: 'close' }
+const publish = (channel: string): Step => ({ do: 'publish', channel })
 const append = (channel: string): Step => ({ do: 'append', channel })
 const handOver = (count = Number.POSITIVE_INFINITY): Step => ({ do: 'hand over', count })
 const of = (what: 'connect' | 'stall' | 'drain' | 'heartbeat', client = 0): Step => ({ do: what, client })
@@ -28,27 +31,35 @@ async function start({ clients, before = [], pageEvents }: Case): Promise<Schedu
   return schedule
 }
 
-/** Runs every order of the steps, leaving out those in which a step could do nothing. Returns how many there were. */
+/**
+ * Runs every order of the steps, leaving out those in which a step could do nothing. Returns how many there were. Each
+ * run starts anew and follows the choices of the one before up to the last that has another way to go.
+ */
 async function everyOrder(given: Case): Promise<number> {
-  let runs = 0
-  const explore = async (taken: readonly Step[], left: readonly Step[]): Promise<void> => {
+  const choices: { readonly options: readonly Step[]; chosen: number }[] = []
+  for (let runs = 1; ; runs++) {
     const schedule = await start(given)
-    for (const step of taken) await schedule.take(step)
-    const next = new Map(left.filter((step) => schedule.enabled(step)).map((step) => [JSON.stringify(step), step]))
-    if (next.size === 0) {
-      runs++
-      const problems = await schedule.finish()
-      if (problems.length > 0)
-        expect.fail(`${problems.join('\n')}\nafter ${taken.map((step) => JSON.stringify(step)).join(' ')}`)
-      return
+    const left = [...given.steps]
+    for (let depth = 0; ; depth++) {
+      if (depth === choices.length) {
+        const enabled = left.filter((step) => schedule.enabled(step))
+        if (enabled.length === 0) break
+        choices.push({ options: [...new Map(enabled.map((step) => [JSON.stringify(step), step])).values()], chosen: 0 })
+      }
+      const { options, chosen } = choices[depth]!
+      const step = options[chosen]!
+      await schedule.take(step)
+      left.splice(left.indexOf(step), 1)
     }
-    for (const step of next.values()) {
-      const at = left.indexOf(left.find((other) => JSON.stringify(other) === JSON.stringify(step))!)
-      await explore([...taken, step], left.toSpliced(at, 1))
+    const problems = await schedule.finish()
+    if (problems.length > 0) {
+      const taken = choices.map(({ options, chosen }) => JSON.stringify(options[chosen]))
+      expect.fail(`${problems.join('\n')}\nafter ${taken.join(' ')}`)
     }
+    while (choices.length > 0 && choices.at(-1)!.chosen === choices.at(-1)!.options.length - 1) choices.pop()
+    if (choices.length === 0) return runs
+    choices.at(-1)!.chosen++
   }
-  await explore([], given.steps)
-  return runs
 }
 
 describe('every order of register, read, publish, hand over, drain, trim and cut', () => {
@@ -123,6 +134,15 @@ describe('every order of register, read, publish, hand over, drain, trim and cut
       clients: [['a'], ['a']],
       before: live,
       steps: [of('connect', 1), confirm, turn, serve, deliver, turn, append('a'), handOver(), cut(0, 0)],
+    },
+    'publishes of the hub, their flush and commit, while a subscriber joins': {
+      clients: [['a']],
+      steps: [of('connect'), confirm, serve, deliver, turn, turn, publish('a'), commit, handOver(), publish('a')],
+    },
+    'publishes of the hub while their subscriber is cut, and it closes': {
+      clients: [['a']],
+      before: live,
+      steps: [publish('a'), turn, commit, handOver(), of('stall'), of('drain'), cut(), close],
     },
     'a pattern and a name on one stream': {
       clients: [['a.*', 'a.x']],

@@ -7,7 +7,10 @@ const channel = fc.constantFrom('a', 'b', 'c.x', 'c.y')
 const client = fc.integer({ min: 0, max: CLIENTS.length - 1 })
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('append' as const), channel }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constantFrom('append' as const, 'append' as const, 'publish' as const), channel }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('trim' as const), channel }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('hand over' as const), count: fc.integer({ min: 1, max: 4 }) }) },
   {
@@ -24,7 +27,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 12,
     arbitrary: fc.record({
-      do: fc.constantFrom('confirm' as const, 'serve' as const, 'deliver' as const, 'turn' as const),
+      do: fc.constantFrom('confirm' as const, 'serve' as const, 'deliver' as const, 'turn' as const, 'commit' as const),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('break link' as const, 'forget tail' as const) }) },

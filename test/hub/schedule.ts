@@ -1,6 +1,7 @@
 import { covers } from '../../src/channel-name.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { resolveHubOptions } from '../../src/hub/options.ts'
+import { newEvent } from '../../src/hub/publisher.ts'
 import type { Subscription } from '../../src/hub/subscription.ts'
 import { FakeSubscriber } from '../support/fake-subscriber.ts'
 import { ReadingClient } from '../support/reading-client.ts'
@@ -16,13 +17,13 @@ interface Client {
 
 /** One step of a schedule. */
 export type Step =
-  | { do: 'append'; channel: string }
+  | { do: 'append' | 'publish'; channel: string }
   | { do: 'trim'; channel: string }
   | { do: 'hand over'; count: number }
   | { do: 'connect' | 'stall' | 'drain' | 'heartbeat'; client: number }
   /** Of what was written, the last `unread` blocks never arrive. */
   | { do: 'cut'; client: number; unread: number }
-  | { do: 'confirm' | 'serve' | 'deliver' | 'turn' | 'break link' | 'forget tail' }
+  | { do: 'confirm' | 'serve' | 'deliver' | 'turn' | 'commit' | 'close' | 'break link' | 'forget tail' }
 
 /** A subscription that is not live after so many rounds of everything is stuck. */
 const MOST_ROUNDS = 200
@@ -33,6 +34,8 @@ export class Schedule {
   readonly hub: Hub
   readonly clients: Client[]
   readonly errors: unknown[] = []
+  /** The hub is closing; nobody comes back to it. */
+  #closed: Promise<void> | undefined
 
   constructor(clients: readonly (readonly string[])[]) {
     this.hub = new Hub(this.broker, resolveHubOptions({}))
@@ -56,6 +59,13 @@ export class Schedule {
   enabled(step: Step): boolean {
     const { waiting } = this.broker
     switch (step.do) {
+      case 'close':
+      case 'connect':
+      case 'publish':
+        if (this.#closed !== undefined) return false
+        return step.do !== 'connect' || this.clients[step.client]!.stream === undefined
+      case 'commit':
+        return waiting.publishes > 0
       case 'append':
       case 'turn':
       case 'break link':
@@ -71,8 +81,6 @@ export class Schedule {
         return waiting.unserved > 0
       case 'deliver':
         return waiting.served > 0
-      case 'connect':
-        return this.clients[step.client]!.stream === undefined
       case 'stall':
         return this.clients[step.client]!.stream?.stalled === false
       case 'drain':
@@ -87,6 +95,17 @@ export class Schedule {
     switch (step.do) {
       case 'append':
         this.broker.append(step.channel)
+        break
+      case 'publish':
+        this.hub
+          .publish([newEvent(step.channel, `${step.channel} ?`, {}, 1_000)])
+          .catch((error) => this.errors.push(error))
+        break
+      case 'commit':
+        this.broker.commit()
+        break
+      case 'close':
+        this.#closed = this.hub.close({})
         break
       case 'trim':
         this.broker.trim(step.channel)
@@ -143,6 +162,7 @@ export class Schedule {
         this.broker.serve()
         this.broker.deliver()
       }
+      this.broker.commit()
       this.broker.handOver()
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -150,9 +170,19 @@ export class Schedule {
 
   /** Goes on to the end. Returns what is wrong with the story of each client. */
   async finish(): Promise<string[]> {
-    await this.goLive()
+    if (this.#closed === undefined) await this.goLive()
+    else await this.#finishClosing(this.#closed)
     const problems = this.errors.map((error) => `error ${error}`)
-    for (const [i, client] of this.clients.entries()) {
+    if (this.#closed !== undefined) {
+      // What had not been handed over yet is for the next connection: here nothing may be wrong with what came before.
+      for (const client of this.clients) {
+        if (client.stream?.state === 'open') problems.push('a stream has outlived its hub')
+        this.#read(client)
+        problems.push(...client.reading.problems)
+        client.stream = undefined
+      }
+    }
+    for (const [i, client] of this.#closed === undefined ? this.clients.entries() : []) {
       const state = client.subscription?.state
       // Stuck: nothing waits for it, and it is not live.
       if (state !== 'live') problems.push(`client ${i} is ${state}`)
@@ -167,6 +197,20 @@ export class Schedule {
     return problems
   }
 
+  async #finishClosing(closed: Promise<void>): Promise<void> {
+    let over = false
+    closed.then(() => {
+      over = true
+    })
+    for (let round = 0; round < MOST_ROUNDS && !over; round++) {
+      this.broker.confirm()
+      this.broker.commit()
+      this.broker.handOver()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    if (!over) this.errors.push('the hub never closed')
+  }
+
   #connect(client: Client): void {
     const stream = new FakeSubscriber(client.reading.lastEventId)
     client.stream = stream
@@ -174,14 +218,17 @@ export class Schedule {
       (subscription) => {
         if (client.stream === stream) client.subscription = subscription
       },
-      (error) => this.errors.push(error),
+      (error) => {
+        // One that was about to begin is told to come back.
+        if (this.#closed === undefined) this.errors.push(error)
+      },
     )
   }
 
   get #settled(): boolean {
-    const { subscriptions, unserved, served, unhanded } = this.broker.waiting
+    const { subscriptions, unserved, served, unhanded, publishes } = this.broker.waiting
     const live = this.clients.every(({ stream, subscription }) => subscription?.state === 'live' && !stream!.stalled)
-    return live && subscriptions + unserved + served + unhanded === 0
+    return live && subscriptions + unserved + served + unhanded + publishes === 0
   }
 
   #cut(client: Client, unread: number): void {

@@ -68,7 +68,7 @@ export function losses(it: ContractIt): void {
   })
 
   it('the bytes of the whole log are limited, and its oldest events go first', async (open) => {
-    const log = await open({ history: SMALL_LOG })
+    const log = await open({ history: { ...SMALL_LOG, channels: { a: { maxEvents: 500 } } } })
     const start = await log.end()
     const names = Array.from({ length: 40 }, (_, i) => `${i % 2 === 0 ? 'a' : 'b'}${i}`)
     for (const name of names) await log.append(largeEvent(name, 8_000))

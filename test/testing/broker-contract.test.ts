@@ -1,0 +1,165 @@
+import { describe, expect, it, vi } from 'vitest'
+import type { Broker, BrokerListener } from '../../src/broker/broker.ts'
+import { memoryBroker } from '../../src/broker/memory-broker.ts'
+import { brokerContract, type ContractRunner } from '../../src/testing/broker-contract.ts'
+
+/** Every promise of the contract by its name, for a broker that is the one in memory but for what `spoil` changes. */
+function promises(spoil: (broker: Broker) => Partial<Broker>): ReadonlyMap<string, () => Promise<void>> {
+  const found = new Map<string, () => Promise<void>>()
+  const spoilt = (broker: Broker): Broker => {
+    const changed = spoil(broker)
+    return new Proxy(broker, {
+      get(target, name: keyof Broker) {
+        const member = changed[name] ?? target[name]
+        return typeof member === 'function' ? member.bind(target) : member
+      },
+    })
+  }
+  brokerContract(async (options) => spoilt(memoryBroker(options)), {
+    describe: (_, suite) => suite(),
+    it: (name, test) => found.set(name, test),
+  })
+  return found
+}
+
+/** A broker whose listener is `wrap(listener)`. */
+const listening =
+  (wrap: (listener: BrokerListener, broker: Broker) => Partial<BrokerListener>) => (broker: Broker) => ({
+    start: (listener: BrokerListener) =>
+      broker.start({
+        events: (batch, top) => listener.events(batch, top),
+        suspect: (previous) => listener.suspect(previous),
+        ...wrap(listener, broker),
+      }),
+  })
+
+describe('the contract', () => {
+  it('is many promises, each with a name of its own', async () => {
+    const names: string[] = []
+    brokerContract(memoryBroker, { describe: (_, suite) => suite(), it: (name) => names.push(name) })
+    expect(names.length).toBeGreaterThan(60)
+    expect(new Set(names).size).toBe(names.length)
+  })
+
+  it('takes the functions of node:test', () => {
+    const fits = (runner: Pick<typeof import('node:test'), 'describe' | 'it'>): ContractRunner => runner
+    expect(fits).toBeTypeOf('function')
+  })
+
+  const inOrder = 'every event of a subscribed channel or pattern is handed over once, in the order of the log'
+  const brokenBrokers: [string, string, (broker: Broker) => Partial<Broker>, RegExp][] = [
+    [
+      'hands over the wrong way round',
+      inOrder,
+      listening((listener) => ({ events: (batch, top) => listener.events(batch.toReversed(), top) })),
+      /order of the log/,
+    ],
+    [
+      'names a top of its own',
+      inOrder,
+      listening((listener) => ({ events: (batch, top) => listener.events(batch, { ...top, seq: top.seq + 1 }) })),
+      /top\(\)/,
+    ],
+    [
+      'names a top of another log',
+      inOrder,
+      (broker) => {
+        let epoch = 'AAAAAA'
+        const { start } = listening((listener) => ({
+          events: (batch, top) => {
+            epoch = 'BBBBBB'
+            listener.events(batch, { ...top, epoch })
+          },
+        }))(broker)
+        return { start, top: () => ({ ...broker.top(), epoch }) }
+      },
+      /epoch changed/,
+    ],
+    [
+      'hands over more than its top',
+      inOrder,
+      (broker) => {
+        let seq = 0
+        const { start } = listening((listener) => ({
+          events: (batch, top) => {
+            seq = batch[0]!.seq
+            listener.events(batch, { ...top, seq })
+          },
+        }))(broker)
+        return { start, top: () => ({ ...broker.top(), seq }) }
+      },
+      /behind what was handed over/,
+    ],
+    [
+      'is suspicious of nothing',
+      inOrder,
+      listening((listener, broker) => ({
+        events(batch, top) {
+          listener.events(batch, top)
+          listener.suspect(broker.top())
+        },
+      })),
+      /suspect\(\)/,
+    ],
+    [
+      'skips a receipt',
+      'receipts name the place of each event, in order',
+      (broker) => ({ publish: async (groups) => (await broker.publish(groups)).slice(1) }),
+      /one outcome for each group/,
+    ],
+    [
+      'gives the same page again and again',
+      'pages hold no more events than asked for, and go on where they stopped',
+      (broker) => ({
+        read: async (after, ...rest) => {
+          const page = await broker.read(after, ...rest)
+          return page.end ? page : { ...page, upto: after! }
+        },
+      }),
+      /as far as its items/,
+    ],
+    [
+      'never gets to the end',
+      'what nobody published to is empty, and complete up to the end of the log',
+      (broker) => ({
+        read: async (after, ...rest) => {
+          const page = await broker.read(after, ...rest)
+          return after === undefined ? page : { ...page, upto: after, end: false }
+        },
+      }),
+      /gets further/,
+    ],
+    [
+      'has no memory',
+      'it gives what read gives, from every position that was handed over since',
+      () => ({ recent: () => undefined }),
+      /recent\(\) reaches back/,
+    ],
+    ['cannot start', inOrder, () => ({ start: () => Promise.reject(new Error('no disk')) }), /no disk/],
+  ]
+  it.each(brokenBrokers)('fails for a broker that %s', async (_, promise, spoil, message) => {
+    await expect(promises(spoil).get(promise)!()).rejects.toThrow(message)
+    await promises(() => ({})).get(promise)!()
+  })
+
+  it('does not wait for ever for what is never handed over', async () => {
+    const spoil = listening(() => ({ events: () => {} }))
+    const held = promises((broker) => ({ ...spoil(broker), top: () => ({ ...broker.top(), seq: 0 }) })).get(inOrder)!
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const failed = expect(held()).rejects.toThrow(/not handed over within/)
+      await vi.advanceTimersByTimeAsync(5_000)
+      await failed
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('lets a broker refuse or settle what is under way when it closes, but not forget it', async () => {
+    const name = 'publishes under way are settled when it is closed'
+    await promises(() => ({ publish: () => new Promise(() => {}) })).get(name)!().then(
+      () => expect.unreachable(),
+      (error) => expect(String(error)).toMatch(/10/),
+    )
+  })
+})
