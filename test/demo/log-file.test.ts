@@ -52,9 +52,14 @@ it('reads the renamed file to its end before the new one', async () => {
   await log.start()
   await appendFile(file, 'last of the old\n')
   await rename(file, `${file}.1`)
+  await log.poll()
+  // A writer goes on with the file that it has open until it is told to open the new one.
+  await appendFile(`${file}.1`, 'later in the old\n')
   await writeFile(file, 'first of the new\n')
   await log.poll()
-  expect(lines).toEqual(['last of the old', 'first of the new'])
+  await appendFile(`${file}.1`, 'very last of the old\n')
+  await log.poll()
+  expect(lines).toEqual(['last of the old', 'later in the old', 'very last of the old', 'first of the new'])
 })
 
 it('begins again in a file that was truncated', async () => {
@@ -73,6 +78,68 @@ it('cuts a line without end, and goes on with the next', async () => {
   await log.poll()
   expect(lines.map((line) => line.slice(-12))).toEqual(['xxxxxx … (cut)'.slice(-12), 'next'])
   expect(lines[0]!.length).toBeLessThan(66_000)
+})
+
+it('gives each line once while the file grows under its eyes', async () => {
+  await writeFile(file, '')
+  await log.start()
+  let written = 0
+  while (written < 2_000) {
+    const looked = log.poll()
+    for (let i = 0; i < 10; i++) await appendFile(file, `${written++}\n`)
+    await looked
+  }
+  await log.poll()
+  expect(lines).toEqual(Array.from({ length: written }, (_, i) => String(i)))
+})
+
+it('looks once at a time', async () => {
+  await writeFile(file, '')
+  await log.start()
+  await appendFile(file, 'a\nb\n')
+  await Promise.all([log.poll(), log.poll(), log.poll()])
+  expect(lines).toEqual(['a', 'b'])
+})
+
+it('waits until a line is published before it reads on', async () => {
+  await log.stop()
+  let publish = () => {}
+  log = new LogFile(file, (line) => {
+    lines.push(line)
+    return new Promise<void>((resolve) => (publish = resolve))
+  })
+  await writeFile(file, '')
+  await log.start()
+  await appendFile(file, 'a\nb\n')
+  const looked = log.poll()
+  await expect.poll(() => lines).toEqual(['a'])
+  publish()
+  await expect.poll(() => lines).toEqual(['a', 'b'])
+  publish()
+  await looked
+})
+
+it('keeps half a line to itself when it is stopped', async () => {
+  await writeFile(file, '')
+  await log.start()
+  await appendFile(file, 'whole\nhalf')
+  await log.poll()
+  await log.stop()
+  expect(lines).toEqual(['whole'])
+})
+
+it('does not cut a character in two', async () => {
+  await writeFile(file, '')
+  await log.start()
+  await appendFile(file, `${'x'.repeat(65_535)}😀\n`)
+  await log.poll()
+  expect(lines[0]!.isWellFormed()).toBe(true)
+})
+
+it('refuses a folder', async () => {
+  const follower = new LogFile(folder, () => {})
+  await expect(follower.start()).rejects.toThrow('not a file')
+  await follower.stop()
 })
 
 it('gives the unfinished last line of a file that is gone', async () => {

@@ -96,11 +96,18 @@ describe('the demo', () => {
   })
 
   it('says what is wrong with its environment, and ends', async () => {
-    for (const env of [{ HUB_BROKER: 'carrier-pigeon' }, { PORT: 'x' }, { PORT: String(demo.port) }]) {
+    for (const env of [
+      { HUB_BROKER: 'carrier-pigeon' },
+      { PORT: 'x' },
+      { PORT: String(demo.port) },
+      { LOG_FILE: folder },
+    ]) {
       const child = runDemo({ PORT: '0', ...env })
       const [[code], said] = await Promise.all([once(child, 'exit'), text(child.stderr!)])
       expect(code).toBe(1)
       expect(said).toContain(Object.values(env)[0])
+      // A sentence, and no stack.
+      expect(said).toMatch(/^.+\n$/)
     }
   })
 
@@ -111,5 +118,6 @@ describe('the demo', () => {
     const stopped = own.stop()
     expect((await stream.next({ type: 'hub.closed' })).json()).toEqual({ reason: 'shutdown' })
     expect(await stopped).toBe(0)
+    expect(own.output()).toBe(`${own.url}\n`)
   })
 })

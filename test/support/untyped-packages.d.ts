@@ -32,3 +32,7 @@ declare module 'morgan' {
     options?: { immediate?: boolean; stream?: { write(line: string): unknown } },
   ): RequestHandler
 }
+declare module 'http2-express' {
+  import type express from 'express'
+  export default function http2Express(of: typeof express): express.Express
+}
