@@ -702,10 +702,10 @@ describe('its tables of the API', () => {
     ['LiveStats', 'hub/stats.ts', '`new ChannelHub(options?)`'],
     ['CountedStats', 'hub/stats.ts', '`new ChannelHub(options?)`'],
     ['ChannelHandle<Data = unknown>', 'express/channel-hub.ts', '`new ChannelHub(options?)`'],
-    ['PublishReceipt', 'hub/hub.ts', '`new ChannelHub(options?)`'],
-    ['SubscribeInit', 'hub/hub.ts', '`new ChannelHub(options?)`'],
+    ['PublishReceipt', 'hub/publisher.ts', '`new ChannelHub(options?)`'],
+    ['SubscribeInit', 'hub/subscribe-init.ts', '`new ChannelHub(options?)`'],
     ['PublishOptions', 'hub/publisher.ts', '`new ChannelHub(options?)`'],
-    ['SendOptions', 'stream/event-stream.ts', '`sse(options?)`'],
+    ['SendOptions', 'stream/send.ts', '`sse(options?)`'],
     ['SourceOptions<T, Stream>', 'stream/source.ts', '`sse(options?)`'],
     ['StreamResult', 'stream/source.ts', '`sse(options?)`'],
   ])('name every member of %s', (type, file, heading) => {

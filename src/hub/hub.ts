@@ -8,61 +8,21 @@ import type { Frame } from '../protocol/frame.ts'
 import { ChannelDirectory } from './channel.ts'
 import { Emitter } from './emitter.ts'
 import { fanOut } from './fan-out.ts'
-import type { Authorize, Decision } from './guard.ts'
 import { closedFrame, type Gap, positionFrame } from './notice.ts'
 import type { ResolvedHubOptions } from './options.ts'
-import { assertBatch, Publisher } from './publisher.ts'
+import { assertBatch, Publisher, type PublishReceipt } from './publisher.ts'
 import { Pump } from './pump.ts'
 import { Reader, type ReaderHost } from './reader.ts'
-import { REWIND, Reads } from './reads.ts'
-import { endEvenly, within } from './shutdown.ts'
+import { Reads } from './reads.ts'
+import { endEvenly, type HubCloseOptions, parseRetryRange, SHUTDOWN_RETRY_MS, within } from './shutdown.ts'
 import { type Beginning, emptyStats, type HubStats, type LiveStats } from './stats.ts'
+import { type Admission, parseRewind, type SubscribeInit } from './subscribe-init.ts'
 import type { Subscriber } from './subscriber.ts'
-import { Subscription, type SubscriptionHost } from './subscription.ts'
-
-/** What publishing an event gives back. */
-export interface PublishReceipt {
-  /** Its event ID. */
-  readonly id: string
-  readonly channel: string
-  /** It had been published before under the same idempotency key; `id` is that one's. */
-  readonly duplicate: boolean
-  /** Open subscriptions of this process that match, live or catching up, at this moment; 0 for a duplicate. */
-  readonly localSubscribers: number
-}
-
-/** Where a subscription begins, and how its events look. */
-export interface SubscribeInit {
-  /** Where to go on: an event ID of this hub; `''` = at the end. Default: the stream's `lastEventId`. */
-  after?: string | undefined
-  /** Kept events of each channel to begin with when there is no usable position. 0 – 1 000. Default 0. */
-  rewind?: number | undefined
-  /** Every event as type `message` with `{ channel, event, data }`, so that a stream of several channels tells them apart. */
-  envelope?: boolean | undefined
-  /** Anything, to recognise the subscription by. */
-  info?: unknown
-}
-
-/** What a route knows besides. */
-export interface Admission extends Pick<Decision, 'until'> {
-  /** Decides on each channel that a pattern stands for, before its first event. */
-  readonly authorize?: Authorize | undefined
-  /** Whose stream it is, for `maxStreamsPerAddress`. */
-  readonly address?: string | undefined
-}
-
-/** Options of `close()`. */
-export interface HubCloseOptions {
-  /** Milliseconds it may take. Default 10 000. */
-  timeoutMs?: number | undefined
-  /** The reconnection times that streams are given, least and most. Default [2 000, 10 000]. */
-  retryMs?: readonly [least: number, most: number] | undefined
-}
-
-const SHUTDOWN_RETRY_MS = [2_000, 10_000] as const
+import { Subscription } from './subscription.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 
 /** Joins a log and its subscribers. Knows no HTTP and no concrete broker. */
-export class Hub implements SubscriptionHost, ReaderHost {
+export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   readonly options: ResolvedHubOptions
   readonly broker: Broker
   readonly directory = new ChannelDirectory()
@@ -374,16 +334,4 @@ export class Hub implements SubscriptionHost, ReaderHost {
     await endEvenly([...this.#subscriptions.keys()], left(), clock, (subscription) => subscription.close('shutdown'))
     await within(this.broker.close(), Math.max(left(), 1_000), clock)
   }
-}
-
-function parseRetryRange(range: unknown): readonly [number, number] {
-  if (range === undefined) return SHUTDOWN_RETRY_MS
-  if (Array.isArray(range) && range.length === 2 && range.every(Number.isSafeInteger) && range[0] <= range[1]) {
-    return [range[0], range[1]]
-  }
-  throw new TypeError('The option retryMs is two whole numbers of milliseconds, the least and the most.')
-}
-
-function parseRewind(rewind: number | undefined): number {
-  return Math.min(integerOption('rewind', rewind, 0, 0, Number.MAX_SAFE_INTEGER), REWIND.events)
 }

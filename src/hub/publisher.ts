@@ -22,6 +22,17 @@ export interface PublishOptions {
   conflationKey?: string | undefined
 }
 
+/** What publishing an event gives back. */
+export interface PublishReceipt {
+  /** Its event ID. */
+  readonly id: string
+  readonly channel: string
+  /** It had been published before under the same idempotency key; `id` is that one's. */
+  readonly duplicate: boolean
+  /** Open subscriptions of this process that match, live or catching up, at this moment; 0 for a duplicate. */
+  readonly localSubscribers: number
+}
+
 /** What most brokers take in one commit. A group is never cut, whatever its size. */
 const MAX_EVENTS = 1_000
 const MAX_BYTES = 1_048_576

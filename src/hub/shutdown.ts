@@ -1,5 +1,15 @@
 import type { Clock } from '../clock.ts'
 
+/** Options of `close()`. */
+export interface HubCloseOptions {
+  /** Milliseconds it may take. Default 10 000. */
+  timeoutMs?: number | undefined
+  /** The reconnection times that streams are given, least and most. Default [2 000, 10 000]. */
+  retryMs?: readonly [least: number, most: number] | undefined
+}
+
+export const SHUTDOWN_RETRY_MS = [2_000, 10_000] as const
+
 const STEP_MS = 20
 /** Streams a second that are ended at least, so that a small hub closes at once. */
 const MIN_PER_SECOND = 500
@@ -33,4 +43,12 @@ export async function within(promise: Promise<unknown>, ms: number, clock: Clock
   } finally {
     clock.clearTimeout(timer)
   }
+}
+
+export function parseRetryRange(range: unknown): readonly [number, number] {
+  if (range === undefined) return SHUTDOWN_RETRY_MS
+  if (Array.isArray(range) && range.length === 2 && range.every(Number.isSafeInteger) && range[0] <= range[1]) {
+    return [range[0], range[1]]
+  }
+  throw new TypeError('The option retryMs is two whole numbers of milliseconds, the least and the most.')
 }

@@ -1,59 +1,17 @@
-import type { Broker, Page } from '../broker/broker.ts'
+import type { Page } from '../broker/broker.ts'
 import { isPattern } from '../channel-name.ts'
 import { type CloseReason, isSseError, SseError } from '../errors.ts'
 import { type Cursor, formatCursor, parseCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
-import type { ChannelDirectory, ChannelSelector } from './channel.ts'
+import type { ChannelSelector } from './channel.ts'
 import { Expiry } from './expiry.ts'
-import { type Authorize, channelsOf, type Decision, Guard, sieve } from './guard.ts'
+import { channelsOf, type Decision, Guard, sieve } from './guard.ts'
 import { LagWatch } from './lag-watch.ts'
 import { type Fault, type Gap, gapNotice, openNotice } from './notice.ts'
-import type { ResolvedHubOptions } from './options.ts'
 import { PageSource } from './page-source.ts'
-import type { Pump } from './pump.ts'
-import type { Reads } from './reads.ts'
 import { replayOf } from './replay.ts'
-import type { Beginning } from './stats.ts'
 import type { Subscriber, SubscriberOwner } from './subscriber.ts'
-
-/** What a subscription needs of its hub, and tells it. */
-export interface SubscriptionHost {
-  readonly broker: Broker
-  /** Resolves when the broker is up. */
-  readonly ready: Promise<void>
-  readonly directory: ChannelDirectory
-  readonly pump: Pump
-  readonly reads: Reads
-  readonly options: ResolvedHubOptions
-  /** The names, checked; throws when they are none, too many, or malformed. */
-  parseNames(channels: readonly string[]): readonly string[]
-  /** The hub's position as a frame, made once for all. */
-  positionFrame(): Frame
-  farewell(reason: CloseReason): Frame | undefined
-  opened(subscription: Subscription, beginning: Beginning): void
-  closed(subscription: Subscription, reason: CloseReason, wasOpen: boolean): void
-  told(subscription: Subscription, gap: Gap): void
-  replayed(events: number): void
-  lagging(subscription: Subscription): void
-  /** Parked until the hub's position reaches that of the subscription. */
-  park(subscription: Subscription): void
-  failed(error: unknown): void
-  /** Runs `fn` now, or after the fan-out that is under way: nobody enters or leaves a row in the middle of one. */
-  betweenFanOuts(fn: () => void): void
-}
-
-export interface SubscriptionInit {
-  readonly id: string
-  readonly names: readonly string[]
-  readonly form: FrameForm
-  readonly info: unknown
-  /** Where to go on: the text of a cursor, `''` = at the end. */
-  readonly after: string
-  /** Kept events of each channel to begin with when there is no usable position. */
-  readonly rewind: number
-  readonly authorize: Authorize | undefined
-  readonly since: Date
-}
+import type { SubscriptionHost, SubscriptionInit } from './subscription-host.ts'
 
 /** How long the head of a stream waits for the first page; then the client is told to come back. */
 const FIRST_PAGE_MS = 5_000
@@ -78,7 +36,7 @@ export class Subscription {
   /** @internal */
   place = -1
 
-  readonly #host: SubscriptionHost
+  readonly #host: SubscriptionHost<Subscription>
   readonly #stream: Subscriber
   readonly #after: string
   readonly #guard: Guard | undefined
@@ -115,7 +73,7 @@ export class Subscription {
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined
 
   /** @internal */
-  constructor(host: SubscriptionHost, stream: Subscriber, init: SubscriptionInit) {
+  constructor(host: SubscriptionHost<Subscription>, stream: Subscriber, init: SubscriptionInit) {
     this.id = init.id
     this.info = init.info
     this.since = init.since

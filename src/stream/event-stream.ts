@@ -1,32 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type CloseReason, SseError } from '../errors.ts'
-import { encodeComment, encodeFields, encodeId, encodeReconnectionTime, encodeValue } from '../protocol/encode.ts'
-import {
-  type EventType,
-  parseEventId,
-  parseEventType,
-  parseReconnectionTime,
-  randomReconnectionTime,
-} from '../protocol/fields.ts'
+import { encodeComment, encodeId, encodeReconnectionTime } from '../protocol/encode.ts'
+import { parseReconnectionTime, randomReconnectionTime } from '../protocol/fields.ts'
 import { Frame } from '../protocol/frame.ts'
 import { acceptsEventStream, lastEventIdOf, sendHead } from './handshake.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { DEFAULT_RETRY_MS, type ResolvedSseOptions, resolveSseOptions, type SseOptions } from './options.ts'
+import { encodeSend, type SendOptions } from './send.ts'
 import { ResponseSink, type Sink } from './sink.ts'
 import { type EventSourceInput, type SourceOptions, type StreamResult, streamFrom } from './source.ts'
-
-/** Options of `send`. */
-export interface SendOptions {
-  /** The event type. Default: none, which a browser hands to `onmessage`. Not `open`, `error`, `hub.*`; no CR, LF, NUL. */
-  event?: string | undefined
-  /** The event ID: 1–128 characters of printable ASCII without spaces. The client sends it back when it reconnects. */
-  id?: string | undefined
-  /** A reconnection time in whole milliseconds, clamped to 500 – 3 600 000. */
-  retry?: number | undefined
-  /** `'base64'`: the data are bytes, sent as base64 text. */
-  encoding?: 'base64' | undefined
-}
 
 /** Options of `stream`. */
 export interface StreamOptions<T> extends SourceOptions<T, EventStream> {}
@@ -164,21 +147,13 @@ export class EventStream {
   send(data: unknown, options: SendOptions = {}): boolean {
     if (this.state === 'closed') return false
     return this.#write(() => {
-      const type: EventType | undefined = options.event === undefined ? undefined : parseEventType(options.event)
-      let head = ''
-      if (options.retry !== undefined) head += encodeReconnectionTime(parseReconnectionTime(options.retry))
-      if (options.id !== undefined) {
-        if (this.#owner !== undefined) {
-          throw new SseError(
-            'ERR_SSE_ID_RESERVED',
-            'On a stream of a hub the event IDs are its positions: send without id.',
-          )
-        }
-        head += encodeId(parseEventId(options.id))
+      if (options.id !== undefined && this.#owner !== undefined) {
+        throw new SseError(
+          'ERR_SSE_ID_RESERVED',
+          'On a stream of a hub the event IDs are its positions: send without id.',
+        )
       }
-      return (
-        head + encodeFields(type, options.encoding === undefined ? encodeValue(data).text : encodeBytes(data, options))
-      )
+      return encodeSend(data, options)
     })
   }
 
@@ -411,13 +386,6 @@ function isQueued(res: ServerResponse): boolean {
 /** Whether the response has closed already. Over HTTP/2 only its stream knows. */
 function isOver(req: IncomingMessage, res: ServerResponse & { stream?: { readonly destroyed: boolean } }): boolean {
   return res.destroyed || res.closed || res.stream?.destroyed === true || (isQueued(res) && req.socket.destroyed)
-}
-
-function encodeBytes(data: unknown, { encoding }: SendOptions): string {
-  if (encoding !== 'base64') throw new TypeError("The option encoding is 'base64'.")
-  if (data instanceof ArrayBuffer) return Buffer.from(data).toString('base64')
-  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')
-  throw new TypeError("With encoding: 'base64' the data are bytes.")
 }
 
 function headersSent(): SseError {

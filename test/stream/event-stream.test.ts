@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { Frame } from '../../src/protocol/frame.ts'
-import { EventStream, type SendOptions, type StreamOwner } from '../../src/stream/event-stream.ts'
+import { EventStream, type StreamOwner } from '../../src/stream/event-stream.ts'
 import { resolveSseOptions } from '../../src/stream/options.ts'
+import type { SendOptions } from '../../src/stream/send.ts'
 import { manualClock } from '../../src/testing/index.ts'
 import { exchange, SERVERS } from '../support/exchange.ts'
 

@@ -33,6 +33,9 @@ declare module 'morgan' {
   ): RequestHandler
 }
 declare module 'http2-express' {
+  import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
   import type express from 'express'
-  export default function http2Express(of: typeof express): express.Express
+
+  type Listener = (req: Http2ServerRequest, res: Http2ServerResponse) => void
+  export default function http2Express(of: typeof express): express.Express & Listener
 }

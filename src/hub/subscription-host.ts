@@ -1,0 +1,50 @@
+import type { Broker } from '../broker/broker.ts'
+import type { CloseReason } from '../errors.ts'
+import type { Frame, FrameForm } from '../protocol/frame.ts'
+import type { ChannelDirectory } from './channel.ts'
+import type { Authorize } from './guard.ts'
+import type { Gap } from './notice.ts'
+import type { ResolvedHubOptions } from './options.ts'
+import type { Pump } from './pump.ts'
+import type { Reads } from './reads.ts'
+import type { Beginning } from './stats.ts'
+
+/** What a subscription needs of its hub, and tells it. */
+export interface SubscriptionHost<Subscription> {
+  readonly broker: Broker
+  /** Resolves when the broker is up. */
+  readonly ready: Promise<void>
+  readonly directory: ChannelDirectory
+  readonly pump: Pump
+  readonly reads: Reads
+  readonly options: ResolvedHubOptions
+  /** The names, checked; throws when they are none, too many, or malformed. */
+  parseNames(channels: readonly string[]): readonly string[]
+  /** The hub's position as a frame, made once for all. */
+  positionFrame(): Frame
+  farewell(reason: CloseReason): Frame | undefined
+  opened(subscription: Subscription, beginning: Beginning): void
+  closed(subscription: Subscription, reason: CloseReason, wasOpen: boolean): void
+  told(subscription: Subscription, gap: Gap): void
+  replayed(events: number): void
+  lagging(subscription: Subscription): void
+  /** Parked until the hub's position reaches that of the subscription. */
+  park(subscription: Subscription): void
+  failed(error: unknown): void
+  /** Runs `fn` now, or after the fan-out that is under way: nobody enters or leaves a row in the middle of one. */
+  betweenFanOuts(fn: () => void): void
+}
+
+/** What a subscription is made of. */
+export interface SubscriptionInit {
+  readonly id: string
+  readonly names: readonly string[]
+  readonly form: FrameForm
+  readonly info: unknown
+  /** Where to go on: the text of a cursor, `''` = at the end. */
+  readonly after: string
+  /** Kept events of each channel to begin with when there is no usable position. */
+  readonly rewind: number
+  readonly authorize: Authorize | undefined
+  readonly since: Date
+}
