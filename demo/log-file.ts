@@ -7,14 +7,25 @@ const READ_BYTES = 65_536
 /** A longer line is cut, so that a file without line ends costs no more than this. */
 const MAX_LINE = 65_536
 
+interface OpenFile {
+  readonly handle: FileHandle
+  readonly device: number
+  readonly inode: number
+  /** Where to read on. */
+  at: number
+  /** There was another file at the path when it was last looked at. */
+  replaced: boolean
+}
+
 /**
  * Follows the lines that are appended to a file, from its present end on: across a rotation by renaming (the old file
- * is read to its end first) and by truncating, and when there is no file yet.
+ * is read to its end first) and by truncating, and when there is no file yet. Holds one line and one chunk at most: the
+ * next line waits until the last is published.
  */
 export class LogFile {
   readonly #path: string
-  readonly #publish: (line: string) => void
-  #file: { handle: FileHandle; inode: number; at: number } | undefined
+  readonly #publish: (line: string) => unknown
+  #file: OpenFile | undefined
   #decoder = new StringDecoder('utf8')
   /** The beginning of a line whose end is not there yet. */
   #line = ''
@@ -24,15 +35,19 @@ export class LogFile {
   #polling: Promise<void> = Promise.resolve()
   #stopped = false
 
-  constructor(path: string, publish: (line: string) => void) {
+  /** `publish` may return a promise, which is awaited; it should not fail. */
+  constructor(path: string, publish: (line: string) => unknown) {
     this.#path = path
     this.#publish = publish
   }
 
-  /** Resolves when it follows: what is appended from then on is heard. */
+  /** Resolves when it follows: what is appended from then on is heard. Rejects for what can never be followed. */
   async start(): Promise<void> {
-    const stats = await this.#stat()
-    if (stats !== undefined) await this.#open(stats, stats.size)
+    const stats = await this.#look()
+    if (stats !== undefined) {
+      if (!stats.isFile()) throw new Error('it is not a file')
+      await this.#open('end')
+    }
     this.#schedule()
   }
 
@@ -40,97 +55,115 @@ export class LogFile {
     this.#stopped = true
     clearTimeout(this.#timer)
     await this.#polling
-    await this.#close()
+    await this.#file?.handle.close()
+    this.#file = undefined
   }
 
-  /** Looks once at the file, as the timer does. */
-  async poll(): Promise<void> {
-    const stats = await this.#stat()
-    if (this.#file !== undefined) {
-      // Until it is known that nobody writes to the old file any more, it may still grow.
-      await this.#readOn()
-      if (stats === undefined || stats.ino !== this.#file.inode) await this.#close()
-      else if (stats.size < this.#file.at) this.#rewind()
-    }
-    if (this.#file === undefined && stats !== undefined) await this.#open(stats, 0)
-    await this.#readOn()
+  /** Looks once at the file, as the timer does. One look at a time: two would read the same lines. */
+  poll(): Promise<void> {
+    // What cannot be read now may be readable the next time, and the position is kept until then.
+    this.#polling = this.#polling.then(() => this.#poll()).catch(() => {})
+    return this.#polling
   }
 
   #schedule(): void {
     if (this.#stopped) return
-    this.#timer = setTimeout(() => {
-      // A file that cannot be read now may be readable the next time.
-      this.#polling = this.poll()
-        .catch(() => this.#close())
-        .then(() => this.#schedule())
-    }, POLL_MS)
+    this.#timer = setTimeout(() => this.poll().then(() => this.#schedule()), POLL_MS)
   }
 
-  async #stat(): Promise<Stats | undefined> {
+  async #poll(): Promise<void> {
+    if (this.#stopped) return
+    if (this.#file !== undefined) {
+      await this.#readOn(this.#file)
+      if (await this.#isOver(this.#file)) await this.#leave(this.#file)
+    }
+    if (this.#file !== undefined || !(await this.#look())?.isFile()) return
+    await this.#readOn(await this.#open('beginning'))
+  }
+
+  /** Whether nobody writes to the open file any more. */
+  async #isOver(file: OpenFile): Promise<boolean> {
+    const stats = await this.#look()
+    // Renamed with nothing in its place yet: its writer has still to notice. Deleted: it should not be kept on the disk.
+    if (stats === undefined) return (await file.handle.stat()).nlink === 0
+    // An open file keeps its inode, so that no other one can have the same.
+    if (stats.ino === file.inode && stats.dev === file.device) return false
+    // Whoever writes to it may be told only after the new file was made: it is read once more.
+    if (file.replaced) return true
+    file.replaced = true
+    return false
+  }
+
+  async #look(): Promise<Stats | undefined> {
     try {
       return await stat(this.#path)
-    } catch {
-      return undefined
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
     }
   }
 
-  async #open(stats: Stats, at: number): Promise<void> {
+  async #open(from: 'beginning' | 'end'): Promise<OpenFile> {
     const handle = await open(this.#path, 'r')
-    this.#file = { handle, inode: stats.ino, at }
+    // Of what was opened: since the look at the path there may be another file there.
+    const { dev, ino, size } = await handle.stat()
+    this.#file = { handle, device: dev, inode: ino, at: from === 'end' ? size : 0, replaced: false }
+    return this.#file
   }
 
-  async #close(): Promise<void> {
-    const file = this.#file
+  async #leave(file: OpenFile): Promise<void> {
     this.#file = undefined
-    // The last line of a file that is gone has no end coming.
-    if (this.#line !== '') this.#emit()
-    this.#decoder = new StringDecoder('utf8')
-    this.#skipping = false
-    await file?.handle.close().catch(() => {})
+    await file.handle.close()
+    await this.#endLine()
   }
 
-  #rewind(): void {
-    this.#file!.at = 0
-    this.#line = ''
-    this.#skipping = false
-    this.#decoder = new StringDecoder('utf8')
-  }
-
-  async #readOn(): Promise<void> {
+  async #readOn(file: OpenFile): Promise<void> {
+    // Before it is read: what is appended meanwhile would make it look as if it had shrunk.
+    const { size } = await file.handle.stat()
+    if (size < file.at) {
+      file.at = 0
+      await this.#endLine()
+    }
     const buffer = Buffer.allocUnsafe(READ_BYTES)
-    for (;;) {
-      const file = this.#file
-      if (file === undefined || this.#stopped) return
+    while (!this.#stopped) {
       const { bytesRead } = await file.handle.read(buffer, 0, READ_BYTES, file.at)
       if (bytesRead === 0) return
       file.at += bytesRead
-      this.#take(this.#decoder.write(buffer.subarray(0, bytesRead)))
+      await this.#take(this.#decoder.write(buffer.subarray(0, bytesRead)))
     }
   }
 
-  #take(text: string): void {
+  /** The beginning of a line that gets no end, in a file that is gone or was truncated, is a line. */
+  async #endLine(): Promise<void> {
+    this.#decoder = new StringDecoder('utf8')
+    if (this.#line !== '') await this.#emit()
+    this.#skipping = false
+  }
+
+  async #take(text: string): Promise<void> {
     const pieces = text.split('\n')
     const rest = pieces.pop()!
     for (const piece of pieces) {
-      this.#append(piece)
-      if (!this.#skipping) this.#emit()
-      this.#line = ''
+      await this.#append(piece)
+      if (!this.#skipping) await this.#emit()
       this.#skipping = false
     }
-    this.#append(rest)
+    await this.#append(rest)
   }
 
-  #append(text: string): void {
+  async #append(text: string): Promise<void> {
     if (this.#skipping) return
     this.#line += text
     if (this.#line.length <= MAX_LINE) return
-    this.#line = `${this.#line.slice(0, MAX_LINE)} … (cut)`
-    this.#emit()
+    // The cut may have gone through a character of two halves.
+    this.#line = `${this.#line.slice(0, MAX_LINE).toWellFormed()} … (cut)`
     this.#skipping = true
+    await this.#emit()
   }
 
-  #emit(): void {
-    this.#publish(this.#line.replace(/\r$/, ''))
+  async #emit(): Promise<void> {
+    const line = this.#line.replace(/\r$/, '')
     this.#line = ''
+    await this.#publish(line)
   }
 }

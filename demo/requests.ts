@@ -6,7 +6,8 @@ export interface RequestLine {
   readonly method: string
   /** Without the query: it may hold what is nobody else's business. */
   readonly path: string
-  readonly status: number
+  /** `null`: the client left before there was an answer. */
+  readonly status: number | null
   readonly ms: number
 }
 
@@ -17,7 +18,8 @@ export function logRequests(publish: (line: RequestLine) => void): RequestHandle
     const path = req.path.slice(0, 200)
     res.once('close', () => {
       const ms = Math.round((performance.now() - start) * 10) / 10
-      publish({ at: new Date().toISOString(), method: req.method, path, status: res.statusCode, ms })
+      const status = res.headersSent ? res.statusCode : null
+      publish({ at: new Date().toISOString(), method: req.method, path, status, ms })
     })
     next()
   }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import express from 'express'
 import { ChannelHub, memoryBroker } from '../src/index.ts'
@@ -14,7 +16,8 @@ function fail(message: string): never {
   process.exit(1)
 }
 
-if (HUB_BROKER !== 'memory') fail(`HUB_BROKER is ${JSON.stringify(HUB_BROKER)}: there is 'memory'.`)
+if (HUB_BROKER !== 'memory')
+  fail(`HUB_BROKER is ${JSON.stringify(HUB_BROKER)}. There is 'memory' (the default), and nothing else yet.`)
 if (!/^\d{1,5}$/.test(PORT) || Number(PORT) > 65_535)
   fail(`PORT is ${JSON.stringify(PORT)}: a number up to 65535, 0 = any.`)
 
@@ -25,17 +28,24 @@ const hub = new ChannelHub({
   maxStreams: 10_000,
 })
 
+hub.on('error', (error, { channel = 'the hub' }) => process.stderr.write(`${channel}: ${error}\n`))
+
 let state: 'starting' | 'up' | 'draining' = 'starting'
-hub.ready().then(
+const ready = hub.ready().then(
   () => {
-    state = 'up'
+    if (state === 'starting') state = 'up'
   },
   (error) => fail(`The broker is not up: ${error}`),
 )
 
 const app = express()
 app.disable('x-powered-by')
-app.use(logRequests((line) => hub.publish('requests', line)))
+app.use(
+  logRequests((line) => {
+    // The streams that end with the hub find it closed.
+    if (state !== 'draining') hub.publish('requests', line)
+  }),
+)
 app.use((_req, res, next) => {
   res.set('Content-Security-Policy', "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
   res.set('X-Content-Type-Options', 'nosniff')
@@ -45,7 +55,7 @@ app.get('/healthz', (_req, res) => {
   res.status(state === 'up' ? 200 : 503).json({ state })
 })
 app.get('/config', (_req, res) => {
-  res.json({ followsLog: LOG_FILE !== undefined })
+  res.json({ followsLog: logFile !== undefined })
 })
 app.use(
   '/channels',
@@ -58,22 +68,21 @@ app.use(
 app.use(express.static(fileURLToPath(new URL('./public', import.meta.url))))
 
 const stopMachine = measureMachine((sample) => hub.publish('machine', sample))
-const logFile = LOG_FILE === undefined ? undefined : new LogFile(LOG_FILE, (line) => hub.publish('log', line))
-await logFile?.start()
+// Awaited line by line, so that a file that grows fast waits for the hub; a line that fails was told of above.
+const logFile = LOG_FILE ? new LogFile(LOG_FILE, (line) => hub.publish('log', line).catch(() => {})) : undefined
+await logFile?.start().catch((error: Error) => fail(`Cannot follow LOG_FILE ${LOG_FILE}: ${error.message}`))
 
-const server = app.listen(Number(PORT), (error?: Error) => {
-  if (error !== undefined) fail(`Cannot listen on port ${PORT}: ${error.message}`)
-  const { port } = server.address() as { port: number }
-  process.stdout.write(`http://localhost:${port}\n`)
-})
+const server = app.listen(Number(PORT))
+server.once('error', (error) => fail(`Cannot listen on port ${PORT}: ${error.message}`))
 
 async function drain(): Promise<void> {
+  // Ctrl-C reaches every process of a terminal, and the starter passes it on as well: the second is no haste.
   if (state === 'draining') return
   state = 'draining'
-  stopMachine()
-  await logFile?.stop()
   // No new connections first; then every stream is told when to come back, and ends.
   const closed = new Promise((resolve) => server.close(resolve))
+  stopMachine()
+  await logFile?.stop()
   await hub.close({ timeoutMs: 5_000 })
   server.closeIdleConnections()
   setTimeout(() => server.closeAllConnections(), 2_000).unref()
@@ -82,3 +91,6 @@ async function drain(): Promise<void> {
 }
 process.on('SIGTERM', drain)
 process.on('SIGINT', drain)
+
+await Promise.all([once(server, 'listening'), ready])
+process.stdout.write(`http://localhost:${(server.address() as AddressInfo).port}\n`)

@@ -3,7 +3,8 @@
 
 const CHANNELS = ['machine', 'requests', 'log', 'board']
 const ROWS = { board: 200, requests: 50, log: 200 }
-const SAMPLES = 120
+// Half a minute, of which the first page of history brings the most.
+const SAMPLES = 60
 
 const $ = (id) => document.getElementById(id)
 const counts = Object.fromEntries(CHANNELS.map((channel) => [channel, 0]))
@@ -59,22 +60,23 @@ source.addEventListener('message', (event) => {
 
 // -- the panels --
 
-const history = { cpu: [], memory: [], delay: [] }
+const history = { cpu: [], memory: [], delay: [], load: [] }
 
 const panels = {
   machine({ cpuPercent, memoryUsedBytes, memoryTotalBytes, load, eventLoopDelay }) {
     const memory = (100 * memoryUsedBytes) / memoryTotalBytes
     value('cpu', `${cpuPercent.toFixed(1)} %`)
-    value('memory', `${(memoryUsedBytes / 2 ** 30).toFixed(1)} of ${(memoryTotalBytes / 2 ** 30).toFixed(1)} GiB`)
-    value('delay', `${eventLoopDelay.p99.toFixed(2)} ms`)
+    value('memory', `${(memoryUsedBytes / 2 ** 30).toFixed(1)} / ${(memoryTotalBytes / 2 ** 30).toFixed(1)} GiB`)
+    value('delay', `${eventLoopDelay.p50.toFixed(1)} / ${eventLoopDelay.p99.toFixed(1)} ms`)
     value('load', load.toFixed(2))
     line('cpu', cpuPercent, 100)
     line('memory', memory, 100)
-    line('delay', eventLoopDelay.p99, Math.max(10, ...history.delay))
+    line('delay', eventLoopDelay.p99, 10)
+    line('load', load, 1)
   },
   requests({ at, method, path, status, ms }) {
     const row = document.createElement('tr')
-    for (const text of [new Date(at).toLocaleTimeString([], { hour12: false }), method, path, status, ms]) {
+    for (const text of [new Date(at).toLocaleTimeString([], { hour12: false }), method, path, status ?? '–', ms]) {
       const cell = document.createElement('td')
       cell.textContent = text
       row.append(cell)
@@ -107,11 +109,13 @@ function value(name, text) {
   document.querySelector(`[data-value="${name}"]`).textContent = text
 }
 
-function line(name, sample, most) {
+/** Draws the last samples, the newest at the right. What is above `least` stretches the scale. */
+function line(name, sample, least) {
   const samples = history[name]
   samples.push(sample)
   if (samples.length > SAMPLES) samples.shift()
-  const points = samples.map((y, x) => `${x + SAMPLES - samples.length},${29 - (28 * Math.min(y, most)) / most}`)
+  const most = Math.max(least, ...samples)
+  const points = samples.map((y, x) => `${x + SAMPLES - samples.length},${29 - (28 * y) / most}`)
   document.querySelector(`[data-line="${name}"] polyline`).setAttribute('points', points.join(' '))
 }
 
@@ -129,6 +133,10 @@ $('form').addEventListener('submit', async (event) => {
   }
 })
 $('origin').textContent = location.origin
-const { followsLog } = await (await fetch('/config')).json()
-$('log-hint').hidden = followsLog
-$('log').hidden = !followsLog
+try {
+  const { followsLog } = await (await fetch('/config')).json()
+  $('log-hint').hidden = followsLog
+  $('log').hidden = !followsLog
+} catch {
+  // The connection was lost at once: then the panel shows whatever comes.
+}

@@ -79,6 +79,13 @@ describe('the demo', () => {
     }
   })
 
+  it('tells the page whether it follows a file', async () => {
+    expect(await (await fetch(`${demo.url}/config`)).json()).toEqual({ followsLog: true })
+    const own = await startDemo({ LOG_FILE: '' })
+    expect(await (await fetch(`${own.url}/config`)).json()).toEqual({ followsLog: false })
+    expect(await own.stop()).toBe(0)
+  })
+
   it('follows a file across both kinds of rotation', async () => {
     await using log = await openStream(demo.url, '/channels/log')
     await log.next({ type: 'hub.open' })
