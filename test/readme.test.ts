@@ -307,7 +307,9 @@ describe('its first screen', () => {
     await eventOf(sources[0]!, 'hub.open')
     const preventDefault = vi.fn()
     form.onsubmit({ preventDefault })
-    await vi.waitFor(() => expect(list.append).toHaveBeenCalledWith({ name: 'li', textContent: 'Hello\nthere' }))
+    await vi.waitFor(() => expect(list.append).toHaveBeenCalledWith({ name: 'li', textContent: 'Hello\nthere' }), {
+      timeout: 15_000,
+    })
     expect(preventDefault).toHaveBeenCalledOnce()
     expect(form.reset).toHaveBeenCalledOnce()
   })
@@ -330,7 +332,7 @@ describe('its first screen', () => {
     }
     cleared.mockClear()
     clock.drop()
-    await vi.waitFor(() => expect(cleared).toHaveBeenCalled())
+    await vi.waitFor(() => expect(cleared).toHaveBeenCalled(), { timeout: 15_000 })
 
     const headers = { 'content-type': 'application/json' }
     const answer = await open(url, '/answer', { body: JSON.stringify({ prompt: 'ab' }), headers })
@@ -414,9 +416,9 @@ describe('its snippets', () => {
     const reading = import(join(TEMP, 'events.ts')).then((piece) =>
       piece.default({ hub, signal: controller.signal, console }),
     )
-    await vi.waitFor(() => expect(console.log).toHaveBeenCalledTimes(1))
+    await vi.waitFor(() => expect(console.log).toHaveBeenCalledTimes(1), { timeout: 15_000 })
     await hub.publish('price.usd', 1)
-    await vi.waitFor(() => expect(console.log).toHaveBeenCalledTimes(2))
+    await vi.waitFor(() => expect(console.log).toHaveBeenCalledTimes(2), { timeout: 15_000 })
     expect(console.log.mock.calls.map(([channel, event, , data]) => [channel, event, data])).toEqual([
       ['news', 'headline', { title: 'kept' }],
       ['price.usd', undefined, 1],
@@ -524,24 +526,24 @@ describe('its snippets', () => {
       return { ...told, source: opened[0]! }
     }
     const first = page('/channels/board')
-    await vi.waitFor(() => expect(first.fetchState).toHaveBeenCalledTimes(1))
+    await vi.waitFor(() => expect(first.fetchState).toHaveBeenCalledTimes(1), { timeout: 15_000 })
     const { id } = await hub.publish('board', 'plain')
     await hub.publish('board', 'typed', { event: 'note' })
-    await vi.waitFor(() => expect(first.show.mock.calls).toEqual([['plain'], ['typed']]))
+    await vi.waitFor(() => expect(first.show.mock.calls).toEqual([['plain'], ['typed']]), { timeout: 15_000 })
 
     const back = page(`/channels/board?lastEventId=${id}`)
-    await vi.waitFor(() => expect(back.show.mock.calls).toEqual([['typed']]))
+    await vi.waitFor(() => expect(back.show.mock.calls).toEqual([['typed']]), { timeout: 15_000 })
     expect(back.fetchState).not.toHaveBeenCalled()
     const gap = page('/channels/board?lastEventId=aaaaaa.1')
-    await vi.waitFor(() => expect(gap.fetchState).toHaveBeenCalledTimes(2))
+    await vi.waitFor(() => expect(gap.fetchState).toHaveBeenCalledTimes(2), { timeout: 15_000 })
 
     hub.disconnect(() => true)
-    await vi.waitFor(() => expect(first.say).toHaveBeenCalledWith('revoked'))
+    await vi.waitFor(() => expect(first.say).toHaveBeenCalledWith('revoked'), { timeout: 15_000 })
     const finished = page('/finished')
-    await vi.waitFor(() => expect(finished.source.readyState).toBe(EventSource.CLOSED))
+    await vi.waitFor(() => expect(finished.source.readyState).toBe(EventSource.CLOSED), { timeout: 15_000 })
     expect(finished.show).toHaveBeenCalledWith('last')
     const refused = page('/channels/admin')
-    await vi.waitFor(() => expect(refused.say).toHaveBeenCalledWith('refused'))
+    await vi.waitFor(() => expect(refused.say).toHaveBeenCalledWith('refused'), { timeout: 15_000 })
   })
 })
 
@@ -566,7 +568,7 @@ describe('its requests', () => {
       const expected = next.language === 'sh' ? undefined : next.code
       const lines = code.replaceAll('localhost:3000', url).trim().split('\n')
       for (const [j, line] of lines.entries()) {
-        await vi.waitFor(() => expect(hub.stats().subscriptions).toBe(0))
+        await vi.waitFor(() => expect(hub.stats().subscriptions).toBe(0), { timeout: 15_000 })
         const text = j === lines.length - 1 && next.language === 'text' ? alike(expected!, epoch) : undefined
         const output = await shell(line, (output) => text !== undefined && alike(output, epoch) === text)
         if (text !== undefined) {

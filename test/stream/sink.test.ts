@@ -134,7 +134,7 @@ describe('a peer that is behind', () => {
       if (read > 10 * MIB) client.socket.pause()
     })
     client.socket.resume()
-    await vi.waitFor(() => expect(sse!.unsentBytes).toBeLessThan(before))
+    await vi.waitFor(() => expect(sse!.unsentBytes).toBeLessThan(before), { timeout: 15_000 })
     expect(sse!.bufferedBytes).toBeGreaterThan(0)
   })
 })

@@ -271,7 +271,7 @@ describe('a client that leaves', () => {
     expect(await stream).toEqual({ sent: 1, reason: 'closed' })
     // A generator in the middle of an await hears of it when that is over.
     wake()
-    await vi.waitFor(() => expect(finalised).toHaveBeenCalledOnce())
+    await vi.waitFor(() => expect(finalised).toHaveBeenCalledOnce(), { timeout: 15_000 })
   })
 
   it('calls return of an iterator that waits', async () => {
