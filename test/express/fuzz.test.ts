@@ -1,22 +1,12 @@
 import { Agent, request } from 'node:http'
 import type { ErrorRequestHandler } from 'express'
 import { describe, expect, it } from 'vitest'
+import { randomOf } from '../support/random.ts'
 import { flavours, makeHub, NOBODY, serve } from './support.ts'
 
 /** With each version of Express. */
 const REQUESTS = 5_000
 const CONCURRENCY = 40
-
-/** A small generator of numbers, so that a seed is a run: mulberry32. */
-function generator(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 interface Sent {
   readonly method: string
@@ -37,7 +27,7 @@ class Fuzzer {
   readonly #random: () => number
 
   constructor(seed: number) {
-    this.#random = generator(seed)
+    this.#random = randomOf(seed)
   }
 
   request(): Sent {

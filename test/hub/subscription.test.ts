@@ -39,6 +39,19 @@ const subscribe = async (
   const subscription = await hub.subscribe(stream, channels, init, admission)
   return { stream, subscription }
 }
+/** A live subscription on a log whose every step is taken by hand. */
+async function liveOnScript(options: Parameters<typeof make>[0] = {}, after = '') {
+  const broker = new ScriptedBroker()
+  make(options, {}, broker)
+  const stream = new FakeSubscriber(after)
+  const outcome = hub.subscribe(stream, 'a', {}, {})
+  await turns()
+  broker.confirm()
+  await turns()
+  broker.serve()
+  broker.deliver()
+  return { broker, stream, subscription: await outcome }
+}
 /** What a page sees: types and data, without what the hub says itself. */
 const data = (stream: FakeSubscriber) =>
   stream.received.filter(({ event }) => !event?.startsWith('hub.')).map((e) => e.data)
@@ -372,16 +385,7 @@ describe('live and lagging', () => {
   })
 
   it('continues every reader at its position when the link to the log broke', async () => {
-    const broker = new ScriptedBroker()
-    make({}, {}, broker)
-    const stream = new FakeSubscriber()
-    const outcome = hub.subscribe(stream, 'a', {}, {})
-    await turns()
-    broker.confirm()
-    await turns()
-    broker.serve()
-    broker.deliver()
-    await outcome
+    const { broker, stream } = await liveOnScript()
     broker.append('a')
     broker.breakLink()
     await turns()
@@ -465,16 +469,7 @@ describe('add and remove', () => {
   })
 
   it('change nothing when the broker refuses, and clean up when the client leaves meanwhile', async () => {
-    const broker = new ScriptedBroker()
-    make({}, {}, broker)
-    const stream = new FakeSubscriber()
-    const outcome = hub.subscribe(stream, 'a', {}, {})
-    await turns()
-    broker.confirm()
-    await turns()
-    broker.serve()
-    broker.deliver()
-    const subscription = await outcome
+    const { broker, stream, subscription } = await liveOnScript()
     const refused = subscription.add('b')
     await turns()
     broker.refuseSubscription(new Error('no'))
@@ -489,16 +484,7 @@ describe('add and remove', () => {
   })
 
   it('drop what was read for the old channels', async () => {
-    const broker = new ScriptedBroker()
-    make({}, {}, broker)
-    const stream = new FakeSubscriber('AAAAAA.0')
-    const outcome = hub.subscribe(stream, 'a', {}, {})
-    await turns()
-    broker.confirm()
-    await turns()
-    broker.serve()
-    broker.deliver()
-    const subscription = await outcome
+    const { broker, stream, subscription } = await liveOnScript({}, 'AAAAAA.0')
     broker.breakLink()
     await turns()
     broker.serve()

@@ -4,6 +4,7 @@ import { type ClientRequest, get, type IncomingMessage } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { createParser } from 'eventsource-parser'
 import { afterEach, expect, it } from 'vitest'
+import { randomOf } from '../support/random.ts'
 import type { SoakOptions, SoakReport, SoakRequest } from './soak-server.ts'
 
 // SOAK=1 runs the sizes that the README speaks of; without it they are a tenth, to be run with every change.
@@ -35,17 +36,6 @@ afterEach(async () => {
   await exited
   clearTimeout(killer)
 })
-
-/** A seeded stream of numbers in [0, 1): a run can be repeated. */
-function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 /** What went wrong, over all clients. */
 const problems: string[] = []
