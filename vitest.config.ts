@@ -4,13 +4,27 @@ export default defineConfig({
   test: {
     // Most tests wait for sockets, not for a core.
     maxWorkers: 3,
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/e2e/**', 'test/bench/**'],
     testTimeout: 20_000,
     coverage: {
       provider: 'v8',
       include: ['src/**'],
       thresholds: { lines: 95, branches: 95 },
     },
+    projects: [
+      {
+        extends: true,
+        test: { name: 'all', include: ['test/**/*.test.ts'], exclude: ['test/e2e/**'] },
+      },
+      {
+        // What goes over HTTP, once more: a stream behaves the same whichever way its bytes take to the peer.
+        extends: true,
+        test: {
+          name: 'plain path',
+          include: ['test/{stream,express,sockets}/**/*.test.ts'],
+          exclude: ['test/stream/socket-sink.test.ts'],
+          setupFiles: ['test/support/plain-path.ts'],
+        },
+      },
+    ],
   },
 })

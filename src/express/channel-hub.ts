@@ -206,13 +206,15 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     admission: Admission,
   ): Promise<Subscription> => {
     const hub = this.#hub
-    const req = stream.request
+    // Both are there until a stream is open, and to whom they have gone since nothing can be answered.
+    const res = stream.response
+    const req = res?.req
     try {
       hub.parseNames(channels)
-      const address = hub.options.maxStreamsPerAddress > 0 ? addressOf(req) : undefined
+      const address = hub.options.maxStreamsPerAddress > 0 && req !== undefined ? addressOf(req) : undefined
       // For these the head, or 204, is the whole answer, and nothing is subscribed.
       if (stream.state === 'idle' && stream.lastEventId === FINISHED_ID) stream.commit()
-      if (stream.state === 'idle' && req.method === 'HEAD') {
+      if (stream.state === 'idle' && req?.method === 'HEAD') {
         hub.assertOpen()
         hub.assertRoom(address)
         stream.commit()
@@ -220,11 +222,11 @@ export class ChannelHub<Channels extends ChannelMap = any> {
       if (stream.state === 'closed') return hub.closedSubscription(stream, init.info)
       return await hub.subscribe(stream, channels, init, { ...admission, address })
     } catch (error) {
-      if (!isSseError(error) || error.status === 500 || stream.state !== 'idle' || stream.response.headersSent)
-        throw error
-      hub.emit('refused', { req, code: error.code, status: error.status })
-      if (isOverload(error)) sendOverload(req, stream, error)
-      else sendProblem(stream.response, error)
+      if (!isSseError(error) || error.status === 500) throw error
+      if (res === undefined || stream.state !== 'idle' || res.headersSent) throw error
+      hub.emit('refused', { req: res.req, code: error.code, status: error.status })
+      if (isOverload(error)) sendOverload(res, stream.retryMs, error)
+      else sendProblem(res, error)
       return hub.closedSubscription(stream, init.info)
     }
   }

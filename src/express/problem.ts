@@ -1,8 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { ErrorRequestHandler } from 'express'
 import { isSseError, type SseError } from '../errors.ts'
 import { closedFrame } from '../hub/notice.ts'
-import type { EventStream } from '../stream/event-stream.ts'
 import { namesEventStream, sendHead } from '../stream/handshake.ts'
 
 // Every answer to a request that is refused: here an error gets its HTTP form, and nowhere else.
@@ -45,9 +44,9 @@ export function isOverload(error: SseError): boolean {
  * one that asks for an event stream by name gets an empty one that tells it when to come back; everybody else gets the
  * 503 that it is.
  */
-export function sendOverload(req: IncomingMessage, stream: EventStream, error: SseError): void {
-  const { response, retryMs } = stream
-  if (!namesEventStream(req)) return sendProblem(response, error)
-  sendHead(req, response)
-  response.end(req.method === 'HEAD' ? undefined : closedFrame('overloaded', retryMs).bytes)
+export function sendOverload(res: ServerResponse, retryMs: number, error: SseError): void {
+  const { req } = res
+  if (!namesEventStream(req)) return sendProblem(res, error)
+  sendHead(req, res)
+  res.end(req.method === 'HEAD' ? undefined : closedFrame('overloaded', retryMs).bytes)
 }

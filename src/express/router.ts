@@ -138,7 +138,7 @@ class Routes {
       this.#hub.failed(error)
       const overload = new SseError('ERR_SSE_OVERLOADED', 'The request could not be decided on: come back later.')
       this.#refused(req, overload)
-      if (stream.state === 'idle') sendOverload(req, stream, overload)
+      if (stream.state === 'idle') sendOverload(res, stream.retryMs, overload)
     }
   }
 

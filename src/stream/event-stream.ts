@@ -7,8 +7,10 @@ import { Frame } from '../protocol/frame.ts'
 import { acceptsEventStream, lastEventIdOf, sendHead } from './handshake.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { DEFAULT_RETRY_MS, type ResolvedSseOptions, resolveSseOptions, type SseOptions } from './options.ts'
+import { ResponseSink } from './response-sink.ts'
 import { encodeSend, type SendOptions } from './send.ts'
-import { ResponseSink, type Sink } from './sink.ts'
+import type { Sink } from './sink.ts'
+import { isBareChunked, SocketSink } from './socket-sink.ts'
 import { type EventSourceInput, type SourceOptions, type StreamResult, streamFrom } from './source.ts'
 
 /** Options of `stream`. */
@@ -38,8 +40,8 @@ const FINISHED = Frame.of(`event: hub.finished\n${encodeId(FINISHED_ID)}data: {}
  * Once it has ended no method throws: they return false, or resolve.
  */
 export class EventStream {
-  readonly #req: IncomingMessage
-  readonly #res: ServerResponse
+  /** Until there is a sink, which knows what is left to be done with it. */
+  #res: ServerResponse | undefined
   #options: ResolvedSseOptions
   #state: 'idle' | 'open' | 'closed' = 'idle'
   /** Present from the moment the head is out. */
@@ -48,6 +50,7 @@ export class EventStream {
   /** Why it ended; set once, with `#state = 'closed'`. */
   #reason: CloseReason | undefined
   #lastEventId: string | undefined
+  #accepted: boolean | undefined
   #lifetime: unknown
   /** The connection on which the response stood behind another when this was made. */
   #queuedOn: Socket | undefined
@@ -59,7 +62,6 @@ export class EventStream {
 
   /** @internal */
   constructor(req: IncomingMessage, res: ServerResponse, options: ResolvedSseOptions) {
-    this.#req = req
     this.#res = res
     this.#options = options
     // The client may have left before this line, during an await.
@@ -77,12 +79,12 @@ export class EventStream {
 
   /** `'idle'` until the head is committed, then `'open'`; `'closed'` after any end of the response. */
   get state(): 'idle' | 'open' | 'closed' {
-    return this.#res.writableEnded ? 'closed' : this.#state
+    return this.#isEnded ? 'closed' : this.#state
   }
 
   /** False when `Accept` excludes `text/event-stream`, for handlers that can answer something else as well. */
   get accepted(): boolean {
-    return acceptsEventStream(this.#req)
+    return this.#accepted ?? acceptsEventStream(this.#res!.req)
   }
 
   /**
@@ -90,7 +92,7 @@ export class EventStream {
    * [spec] https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header
    */
   get lastEventId(): string {
-    this.#lastEventId ??= lastEventIdOf(this.#req)
+    this.#lastEventId ??= lastEventIdOf(this.#res!.req)
     return this.#lastEventId
   }
 
@@ -196,7 +198,7 @@ export class EventStream {
   /** Ends the stream, opening it first if need be; a response of somebody else is left alone. Idempotent. */
   close(reason: CloseReason = 'server'): void {
     if (this.#state === 'closed') return
-    if (this.#state === 'idle' && (this.#res.headersSent || !this.#commit())) return
+    if (this.#state === 'idle' && (this.#res!.headersSent || !this.#commit())) return
     const sink = this.#sink!
     if (reason !== 'client' && reason !== 'slow') {
       const farewell = this.#owner?.farewell(reason)
@@ -209,7 +211,7 @@ export class EventStream {
     if (sink.bufferedBytes > 0) {
       const { clock } = this.#options
       const timer = clock.setTimeout(() => sink.destroy(), LINGER_MS)
-      this.#res.once('close', () => clock.clearTimeout(timer))
+      sink.onClose(() => clock.clearTimeout(timer))
     }
   }
 
@@ -220,7 +222,7 @@ export class EventStream {
   finish(): void {
     if (this.state === 'closed') return
     if (this.#state === 'idle') {
-      if (this.#res.headersSent) throw headersSent()
+      if (this.#res!.headersSent) throw headersSent()
       return this.#noContent()
     }
     this.#sink!.write(FINISHED)
@@ -239,14 +241,9 @@ export class EventStream {
     return randomReconnectionTime(this.#options.retryMs ?? DEFAULT_RETRY_MS)
   }
 
-  /** @internal */
-  get request(): IncomingMessage {
-    return this.#req
-  }
-
-  /** @internal */
-  get response(): ServerResponse {
-    return this.#res
+  /** @internal The response, while anybody has a use for it. */
+  get response(): ServerResponse | undefined {
+    return this.#sink === undefined ? this.#res : this.#sink.response
   }
 
   /** @internal How much may wait before `onDrain` is worth waiting for. */
@@ -313,20 +310,22 @@ export class EventStream {
   #commit(): boolean {
     if (this.#state !== 'idle') return this.#state === 'open'
     if (this.state === 'closed') return false
-    const res = this.#res
+    const res = this.#res!
     if (res.headersSent) throw headersSent()
     if (this.lastEventId === FINISHED_ID) {
       this.#noContent()
       return false
     }
-    sendHead(this.#req, res)
-    if (this.#req.method === 'HEAD') {
+    this.#accepted = this.accepted
+    sendHead(res.req, res)
+    if (res.req.method === 'HEAD') {
       this.#finish('server')
       res.end()
       return false
     }
     this.#state = 'open'
-    this.#sink = new ResponseSink(res)
+    this.#sink = isBareChunked(res) ? new SocketSink(res) : new ResponseSink(res)
+    this.#res = undefined
     const { clock, heartbeatIntervalMs, maxLifetimeMs, retryMs } = this.#options
     if (heartbeatIntervalMs > 0) Heartbeat.of(clock, heartbeatIntervalMs).add(this)
     if (maxLifetimeMs > 0) {
@@ -343,17 +342,23 @@ export class EventStream {
 
   /** [spec] #sse-processing-model: 204 is the one answer that tells a client not to come back without being an error. */
   #noContent(): void {
+    const res = this.#res!
     this.#finish('server')
     // RFC 9110 section 8.6: a 204 has no Content-Length.
-    this.#res.removeHeader('Content-Length')
-    this.#res.statusCode = 204
-    this.#res.end()
+    res.removeHeader('Content-Length')
+    res.statusCode = 204
+    res.end()
+  }
+
+  /** Somebody has ended the response; 'close' may be yet to come. */
+  get #isEnded(): boolean {
+    return this.#sink === undefined ? this.#res!.writableEnded : this.#sink.ended
   }
 
   /** The response is over, whoever ended it. */
   readonly #gone = (): void => {
     // Not by `writableFinished`: over HTTP/2 that is true of a response that was cut, too.
-    this.#finish(this.#res.writableEnded ? 'server' : 'client')
+    this.#finish(this.#isEnded ? 'server' : 'client')
   }
 
   /** any -> closed. The one place that lets go of everything. */
@@ -361,7 +366,7 @@ export class EventStream {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#reason = reason
-    this.#res.removeListener('close', this.#gone)
+    this.response?.removeListener('close', this.#gone)
     this.#queuedOn?.removeListener('close', this.#gone)
     const { clock, heartbeatIntervalMs } = this.#options
     if (heartbeatIntervalMs > 0) Heartbeat.of(clock, heartbeatIntervalMs).delete(this)

@@ -1,10 +1,14 @@
 import type { ServerResponse } from 'node:http'
 import type { Frame } from '../protocol/frame.ts'
 
-/** How the bytes of one response reach its peer. */
+/** How the bytes of one response reach its peer, from the moment its head is out. */
 export interface Sink {
-  /** Hands a frame over. False when the peer is behind: what was handed over waits in memory. */
+  /** Hands a frame over. False when the peer is behind (what was handed over waits in memory) or the body has ended. */
   write(frame: Frame): boolean
+  /** The body has ended, or the connection can take no more of it, whoever did that. */
+  readonly ended: boolean
+  /** The response, while anybody has a use for it. */
+  readonly response: ServerResponse | undefined
   /** Bytes that wait in memory for the peer. */
   readonly bufferedBytes: number
   /** The same, as exactly as the kernel tells it: it falls while a single large write is under way. */
@@ -17,69 +21,12 @@ export interface Sink {
   end(closeConnection: boolean): void
   /** Cuts the connection: the only end that reaches a peer which does not read. */
   destroy(): void
+  /** Calls `fn` when the response is over: after `end`, as soon as the peer has it all. */
+  onClose(fn: () => void): void
 }
 
-/** A response whose `write` and `flush` may have been wrapped, as compressing middleware does. */
-type Response = ServerResponse & { flush?: () => void }
-
-/** The sink that works for every response: HTTP/1.0, HTTP/1.1, HTTP/2, behind wrapping middleware, over TLS. */
-export class ResponseSink implements Sink {
-  readonly #res: Response
-  /** Whether the last `write` said no and no 'drain' came since. A wrapped response knows only this. */
-  #behind = false
-  /** Bytes handed over since `#behind`: a wrapper's own buffer does not show in `writableLength`. */
-  #sinceBehind = 0
-  #onDrain: (() => void)[] = []
-
-  /** To be made after the head is out: wrappers decide only then whose 'drain' it is. */
-  constructor(res: ServerResponse) {
-    this.#res = res
-    res.on('drain', () => {
-      this.#behind = false
-      this.#sinceBehind = 0
-      const waiting = this.#onDrain
-      this.#onDrain = []
-      for (const fn of waiting) fn()
-    })
-  }
-
-  write(frame: Frame): boolean {
-    const res = this.#res
-    // Somebody else ended the response; 'close' has not come yet.
-    if (res.writableEnded || res.destroyed) return false
-    if (!res.write(frame.bytes)) this.#behind = true
-    if (this.#behind) this.#sinceBehind += frame.length
-    res.flush?.()
-    return !this.#behind
-  }
-
-  get bufferedBytes(): number {
-    return Math.max(this.#res.writableLength, this.#sinceBehind)
-  }
-
-  get unsentBytes(): number {
-    const handle = (this.#res.socket as { _handle?: { writeQueueSize?: unknown } | null } | null)?._handle
-    const queued = handle?.writeQueueSize
-    return this.bufferedBytes + (typeof queued === 'number' ? queued : 0)
-  }
-
-  get highWaterMark(): number {
-    return this.#res.writableHighWaterMark
-  }
-
-  onDrain(fn: () => void): void {
-    if (this.#behind) this.#onDrain.push(fn)
-    else fn()
-  }
-
-  end(closeConnection: boolean): void {
-    const res = this.#res
-    if (res.writableEnded) return
-    if (closeConnection && res.req.httpVersionMajor === 1) res.once('finish', () => res.req.socket.end())
-    res.end()
-  }
-
-  destroy(): void {
-    this.#res.destroy()
-  }
+/** What the kernel has not taken yet of what a stream has handed to it. */
+export function queuedInKernel(socket: unknown): number {
+  const handle = (socket as { _handle?: { writeQueueSize?: unknown } | null } | null)?._handle
+  return typeof handle?.writeQueueSize === 'number' ? handle.writeQueueSize : 0
 }

@@ -88,7 +88,8 @@ describe('a connection that serves more than one request', () => {
       const method = i % 3 === 0 ? 'HEAD' : 'GET'
       client.request(`${method} /${i}`)
       const sse = await server.at(`/${i}`)
-      const { socket } = sse.request
+      const res = sse.response!
+      const { socket } = res.req
       void sse.closed
       if (i % 3 === 2) sse.finish()
       else sse.open()
@@ -96,7 +97,7 @@ describe('a connection that serves more than one request', () => {
       const drained = sse.drained()
       sse.close()
       await drained
-      if (!sse.response.closed) await once(sse.response, 'close')
+      if (!res.closed) await once(res, 'close')
       await turn()
       const now = Object.fromEntries(socket.eventNames().map((name) => [String(name), socket.listenerCount(name)]))
       if (i < 3) counts = now
@@ -136,7 +137,7 @@ describe('pipelined requests', () => {
     expect(await b.closed).toBe('client')
     expect(await c.closed).toBe('client')
     expect(clock.pendingTimers).toBe(0)
-    const late = new EventStream(b.request, b.response, resolveSseOptions({ clock }))
+    const late = new EventStream(b.response!.req, b.response!, resolveSseOptions({ clock }))
     expect(late.state).toBe('closed')
   })
 

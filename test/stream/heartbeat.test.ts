@@ -73,11 +73,14 @@ describe('heartbeats of a stream', () => {
     const clock = manualClock()
     await using x = await exchange({ sse: { clock } })
     x.sse.open()
+    const client = await x.client
+    await x.sse.drained()
     clock.advance(14_999)
+    x.req.socket.cork()
     x.sse.send('a')
     clock.advance(1)
     x.sse.send('b')
-    const client = await x.client
+    x.req.socket.uncork()
     await client.next()
     await client.next()
     expect(client.text()).toBe(':\ndata: a\n\ndata: b\n\n')

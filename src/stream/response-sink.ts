@@ -1,0 +1,74 @@
+import type { ServerResponse } from 'node:http'
+import type { Frame } from '../protocol/frame.ts'
+import { queuedInKernel, type Sink } from './sink.ts'
+
+/** A response whose `write` and `flush` may have been wrapped, as compressing middleware does. */
+type Response = ServerResponse & { flush?: () => void }
+
+/** The sink that works for every response: HTTP/1.0, HTTP/1.1, HTTP/2, behind wrapping middleware, over TLS. */
+export class ResponseSink implements Sink {
+  readonly response: Response
+  /** Whether the last `write` said no and no 'drain' came since. A wrapped response knows only this. */
+  #behind = false
+  /** Bytes handed over since `#behind`: a wrapper's own buffer does not show in `writableLength`. */
+  #sinceBehind = 0
+  #onDrain: (() => void)[] = []
+
+  /** To be made after the head is out: wrappers decide only then whose 'drain' it is. */
+  constructor(res: ServerResponse) {
+    this.response = res
+    res.on('drain', () => {
+      this.#behind = false
+      this.#sinceBehind = 0
+      const waiting = this.#onDrain
+      this.#onDrain = []
+      for (const fn of waiting) fn()
+    })
+  }
+
+  write(frame: Frame): boolean {
+    const res = this.response
+    // Somebody else ended the response; 'close' has not come yet.
+    if (res.writableEnded || res.destroyed) return false
+    if (!res.write(frame.bytes)) this.#behind = true
+    if (this.#behind) this.#sinceBehind += frame.length
+    res.flush?.()
+    return !this.#behind
+  }
+
+  get ended(): boolean {
+    return this.response.writableEnded
+  }
+
+  get bufferedBytes(): number {
+    return Math.max(this.response.writableLength, this.#sinceBehind)
+  }
+
+  get unsentBytes(): number {
+    return this.bufferedBytes + queuedInKernel(this.response.socket)
+  }
+
+  get highWaterMark(): number {
+    return this.response.writableHighWaterMark
+  }
+
+  onDrain(fn: () => void): void {
+    if (this.#behind) this.#onDrain.push(fn)
+    else fn()
+  }
+
+  end(closeConnection: boolean): void {
+    const res = this.response
+    if (res.writableEnded) return
+    if (closeConnection && res.req.httpVersionMajor === 1) res.once('finish', () => res.req.socket.end())
+    res.end()
+  }
+
+  destroy(): void {
+    this.response.destroy()
+  }
+
+  onClose(fn: () => void): void {
+    this.response.once('close', fn)
+  }
+}
