@@ -12,21 +12,24 @@ export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let length = 0
-    const settle = (error?: SseError) => {
+    const onEnd = () => {
+      // 'close' follows; the other listeners are called no more and go with the request.
+      req.off('close', onCut)
+      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length))
+    }
+    const fail = (error: SseError) => {
       req.off('data', onData).off('end', onEnd).off('error', onCut).off('close', onCut)
-      if (error === undefined) return resolve(Buffer.concat(chunks, length))
       // What is still to come is read and dropped, so that the peer gets to read the answer.
       req.on('error', () => {}).resume()
       reject(error)
     }
     const onData = (chunk: Buffer) => {
       length += chunk.length
-      if (length > maxBytes) settle(tooLarge(maxBytes))
+      if (length > maxBytes) fail(tooLarge(maxBytes))
       else chunks.push(chunk)
     }
-    const onEnd = () => settle()
-    const onCut = () => settle(new SseError('ERR_SSE_BODY_MALFORMED', 'The request ended before its body.'))
-    if (Number(req.headers['content-length']) > maxBytes) return settle(tooLarge(maxBytes))
+    const onCut = () => fail(new SseError('ERR_SSE_BODY_MALFORMED', 'The request ended before its body.'))
+    if (Number(req.headers['content-length']) > maxBytes) return fail(tooLarge(maxBytes))
     // Somebody in front came to the end of a body of no bytes, which does not count as having read it.
     if (req.readableEnded) return onEnd()
     if (req.destroyed) return onCut()

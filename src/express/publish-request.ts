@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { Request } from 'express'
 import type { NewEvent } from '../broker/broker.ts'
 import { SseError } from '../errors.ts'
@@ -161,12 +162,9 @@ function text(body: unknown): string {
   if (!Buffer.isBuffer(body)) {
     throw new SseError('ERR_SSE_BODY_CONSUMED', 'A parser in front has made something else than text of this body.')
   }
-  try {
-    // A byte order mark at the start would be dropped otherwise: the text is taken verbatim.
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
-  } catch {
-    throw malformed('The body is not UTF-8.')
-  }
+  if (!isUtf8(body)) throw malformed('The body is not UTF-8.')
+  // Verbatim: a byte order mark at the start stays.
+  return body.toString('utf8')
 }
 
 /** The value of a JSON body: as a parser in front has made it, else parsed here. */

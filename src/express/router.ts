@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import express, { type NextFunction, type Request, type Response, type Router } from 'express'
 import { covers, parseChannelName, parseChannelOrPattern } from '../channel-name.ts'
 import { isSseError, SseError } from '../errors.ts'
@@ -78,14 +79,15 @@ export function hubRouter(hub: Hub, given: RouterOptions, serve: Serve): Router 
   const router = express.Router({ mergeParams: true })
   const { channel } = options
   if (channel === undefined) {
-    router.get('/', (req, res, next) => routes.get(req, res, next, () => queryOf(req).getAll('channel')))
-    router.get('/:channel', (req, res, next) => routes.get(req, res, next, () => [req.params.channel]))
+    // What is asked for most comes first.
     router.post('/:channel', (req, res, next) => routes.post(req, res, next, () => req.params.channel))
+    router.get('/:channel', (req, res, next) => routes.get(req, res, next, () => [req.params.channel]))
+    router.get('/', (req, res, next) => routes.get(req, res, next, () => queryOf(req).getAll('channel')))
     router.all('/', (req, res, next) => routes.other(req, res, next, false))
     router.all('/:channel', (req, res, next) => routes.other(req, res, next, true))
   } else {
-    router.get('/', (req, res, next) => routes.get(req, res, next, async () => [await channel.call(options, req)]))
     router.post('/', (req, res, next) => routes.post(req, res, next, () => channel.call(options, req)))
+    router.get('/', (req, res, next) => routes.get(req, res, next, async () => [await channel.call(options, req)]))
     router.all('/', (req, res, next) => routes.other(req, res, next, true))
   }
   return router
@@ -151,10 +153,10 @@ class Routes {
       const receipts = await this.#hub.publish(events)
       const status = receipts.every((receipt) => receipt.duplicate) ? 200 : 201
       const localSubscribers = Math.max(...receipts.map((receipt) => receipt.localSubscribers))
-      if (!batch) return void res.status(status).json(receipts[0])
+      if (!batch) return sendJson(res, status, receipts[0])
       const ids = receipts.map((receipt) => receipt.id)
       const duplicates = receipts.map((receipt) => receipt.duplicate)
-      res.status(status).json({ ids, channel, duplicates, localSubscribers })
+      sendJson(res, status, { ids, channel, duplicates, localSubscribers })
     } catch (error) {
       this.#answer(req, res, next, error)
     }
@@ -236,6 +238,13 @@ class Routes {
   #refused(req: Request, { code, status }: SseError): void {
     this.#hub.emit('refused', { req, code, status })
   }
+}
+
+/** What `res.json` does, without hashing for an ETag, which is for answers that are asked for again. In one write. */
+function sendJson(res: ServerResponse, status: number, value: unknown): void {
+  const body = JSON.stringify(value)
+  const head = { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(body) }
+  res.writeHead(status, head).end(body)
 }
 
 function parseServed(channels: unknown): readonly string[] {

@@ -1,7 +1,8 @@
 import type { Selector, StoredEvent } from '../broker/broker.ts'
 import { covers, isPattern, PatternTree } from '../channel-name.ts'
 import type { Cursor } from '../protocol/cursor.ts'
-import type { Frame, FrameForm } from '../protocol/frame.ts'
+import type { FrameForm } from '../protocol/frame.ts'
+import type { Outlet } from './subscriber.ts'
 
 /** A live subscription as the fan-out sees it. */
 export interface LiveSubscription {
@@ -10,8 +11,34 @@ export interface LiveSubscription {
   place: number
   /** Whether it may hear this channel; undefined while nobody has decided. Absent = everything it asked for. */
   readonly admits?: ((channel: string) => boolean | undefined) | undefined
-  /** Writes; false when its peer is so far behind that it must not be written to any more. */
-  deliver(frame: Frame): boolean
+  /** Where its events go. */
+  readonly outlet: Outlet
+  /** Whether its peer is so far behind that it must not be written to any more. */
+  isBehind(): boolean
+}
+
+/** The live subscriptions of one selector and form, and beside them, place by place, what a fan-out touches of each. */
+export class Row {
+  readonly members: LiveSubscription[] = []
+  readonly outlets: Outlet[] = []
+
+  enter(subscription: LiveSubscription): void {
+    subscription.place = this.members.length
+    this.members.push(subscription)
+    this.outlets.push(subscription.outlet)
+  }
+
+  /** The last one takes the place that becomes free. */
+  leave(subscription: LiveSubscription): void {
+    const { place } = subscription
+    if (this.members[place] !== subscription) return
+    const last = this.members.pop()!
+    const outlet = this.outlets.pop()!
+    if (last === subscription) return
+    this.members[place] = last
+    this.outlets[place] = outlet
+    last.place = place
+  }
 }
 
 /** Somebody in this process who waits for the next event; `undefined` when there will be none. */
@@ -32,7 +59,7 @@ export class ChannelSelector implements Selector {
   /** Subscriptions that have written their first block, live or catching up. */
   subscriptions = 0
   /** Live subscriptions that hear all of it, by form. Their position is the hub's own, so being live costs nothing. */
-  readonly rows: Record<FrameForm, LiveSubscription[]> = { plain: [], envelope: [] }
+  readonly rows: Record<FrameForm, Row> = { plain: new Row(), envelope: new Row() }
   /** Live subscriptions for which each channel of a pattern is decided by itself. */
   readonly guarded = new Set<LiveSubscription>()
   readonly waiting = new Set<Wake>()
@@ -61,19 +88,12 @@ export class ChannelSelector implements Selector {
       this.guarded.add(subscription)
       return
     }
-    const row = this.rows[subscription.form]
-    subscription.place = row.length
-    row.push(subscription)
+    this.rows[subscription.form].enter(subscription)
   }
 
   leave(subscription: LiveSubscription): void {
     if (this.guarded.delete(subscription)) return
-    const row = this.rows[subscription.form]
-    if (row[subscription.place] !== subscription) return
-    const last = row.pop()!
-    if (last === subscription) return
-    row[subscription.place] = last
-    last.place = subscription.place
+    this.rows[subscription.form].leave(subscription)
   }
 }
 

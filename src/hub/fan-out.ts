@@ -1,7 +1,7 @@
 import type { StoredEvent } from '../broker/broker.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
-import type { ChannelDirectory, ChannelSelector, LiveSubscription } from './channel.ts'
+import type { ChannelDirectory, ChannelSelector, LiveSubscription, Row } from './channel.ts'
 
 const FORMS: readonly FrameForm[] = ['plain', 'envelope']
 
@@ -37,13 +37,9 @@ export function fanOut(directory: ChannelDirectory, batch: readonly StoredEvent[
     const { hits, rows, guarded, waiting } = selector
     for (const form of FORMS) {
       const row = rows[form]
-      if (row.length === 0) continue
-      const frame = join(hits, form)
-      for (let i = 0; i < row.length; i++) {
-        const subscription = row[i]!
-        if (!subscription.deliver(frame)) result.behind.push(subscription)
-      }
-      result.delivered += row.length * hits.length
+      if (row.members.length === 0) continue
+      writeRow(row, join(hits, form), result.behind)
+      result.delivered += row.members.length * hits.length
     }
     for (const subscription of guarded) deliverGuarded(subscription, hits, result)
     for (const wake of waiting) wake(previous)
@@ -51,6 +47,13 @@ export function fanOut(directory: ChannelDirectory, batch: readonly StoredEvent[
     hits.length = 0
   }
   return result
+}
+
+/** The loop that the cost of a delivery is decided in: it touches the outlet, and nothing else unless that says no. */
+function writeRow({ outlets, members }: Row, frame: Frame, behind: LiveSubscription[]): void {
+  for (let i = 0; i < outlets.length; i++) {
+    if (!outlets[i]!.write(frame) && members[i]!.isBehind()) behind.push(members[i]!)
+  }
 }
 
 function deliverGuarded(
@@ -68,7 +71,8 @@ function deliverGuarded(
     if (admits) admitted.push(event)
   }
   if (admitted.length === 0) return
-  if (!subscription.deliver(join(admitted, subscription.form))) result.behind.push(subscription)
+  const frame = join(admitted, subscription.form)
+  if (!subscription.outlet.write(frame) && subscription.isBehind()) result.behind.push(subscription)
   result.delivered += admitted.length
 }
 

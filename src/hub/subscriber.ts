@@ -1,6 +1,12 @@
 import type { CloseReason } from '../errors.ts'
 import type { Frame } from '../protocol/frame.ts'
 
+/** Where the bytes of one stream go. */
+export interface Outlet {
+  /** Writes one frame. False when the peer is behind, or there is no peer any more; nothing is refused. */
+  write(frame: Frame): boolean
+}
+
 /** What the hub needs of a stream. An `EventStream` satisfies it without either knowing the other. */
 export interface Subscriber {
   readonly state: 'idle' | 'open' | 'closed'
@@ -19,7 +25,12 @@ export interface Subscriber {
   claim(owner: SubscriberOwner): void
   /** Sends the head; the owner writes at once. False when there is no stream to write to. */
   commit(): boolean
-  /** Writes one frame. False when the peer is behind; nothing is refused. */
+  /**
+   * From `commit` on: what a live subscription is written to. The fan-out holds it instead of the stream, because each
+   * further object that a delivery touches costs a miss of the cache.
+   */
+  readonly outlet: Outlet
+  /** The same for one frame at a time; writes only while the stream is open. */
   write(frame: Frame): boolean
   /** Calls `fn` when nothing waits any more: at once when nothing does, never after the end. */
   onDrain(fn: () => void): void

@@ -10,7 +10,7 @@ import { LagWatch } from './lag-watch.ts'
 import { type Fault, type Gap, gapNotice, openNotice } from './notice.ts'
 import { PageSource } from './page-source.ts'
 import { replayOf } from './replay.ts'
-import type { Subscriber, SubscriberOwner } from './subscriber.ts'
+import type { Outlet, Subscriber, SubscriberOwner } from './subscriber.ts'
 import type { SubscriptionHost, SubscriptionInit } from './subscription-host.ts'
 
 /** How long the head of a stream waits for the first page; then the client is told to come back. */
@@ -196,9 +196,14 @@ export class Subscription {
     return this.#admits
   }
 
-  /** @internal */
-  deliver(frame: Frame): boolean {
-    return this.#stream.write(frame) || this.#stream.bufferedBytes <= this.#mark
+  /** @internal See LiveSubscription. */
+  get outlet(): Outlet {
+    return this.#stream.outlet
+  }
+
+  /** @internal See LiveSubscription. */
+  isBehind(): boolean {
+    return this.#stream.bufferedBytes > this.#mark
   }
 
   /** @internal Whether it may hear of this channel, as far as anybody knows. */

@@ -277,6 +277,11 @@ export class EventStream {
     return this.state !== 'closed' && this.#commit()
   }
 
+  /** @internal See Subscriber. */
+  get outlet(): Sink {
+    return this.#sink!
+  }
+
   /** @internal Writes without looking at bounds, which are the owner's to keep. False when the peer is behind. */
   write(frame: Frame): boolean {
     return this.#state === 'open' && this.#sink!.write(frame)

@@ -33,11 +33,13 @@ function parseAccept(accept: string): Map<string, number> {
   return ranges
 }
 
-/** The query of the request, from the URL itself: an application may have turned Express's query parser off. */
+const NO_QUERY: URLSearchParams = new URLSearchParams()
+
+/** The query of the request, to be read only, from the URL itself: an application may have turned Express's query parser off. */
 export function queryOf(req: IncomingMessage): URLSearchParams {
   const url = (req as { originalUrl?: string }).originalUrl ?? req.url ?? ''
   const at = url.indexOf('?')
-  return new URLSearchParams(at === -1 ? '' : url.slice(at + 1))
+  return at === -1 ? NO_QUERY : new URLSearchParams(url.slice(at + 1))
 }
 
 /**

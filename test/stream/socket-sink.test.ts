@@ -21,6 +21,7 @@ import { RawClient } from '../support/raw-client.ts'
 import { serve } from '../support/serve.ts'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
+const PATIENT = { timeout: 15_000, interval: 5 }
 
 /** Whether the next event of a stream goes to the socket, and not through the response. */
 function takesSocketPath(sse: EventStream, res: ServerResponse): boolean {
@@ -67,7 +68,7 @@ describe('the socket path is taken', () => {
     const [response] = (await once(request, 'response')) as [IncomingMessage]
     let text = ''
     response.setEncoding('utf8').on('data', (more) => (text += more))
-    await vi.waitUntil(() => text.endsWith('data: x\n\n'))
+    await vi.waitUntil(() => text.endsWith('data: x\n\n'), PATIENT)
     expect(bypassed).toBe(true)
     sse!.close()
     await once(response, 'end')
@@ -172,7 +173,7 @@ describe('the plain path is taken', () => {
     await old.until('data: x\n\n')
     using pipelining = await RawClient.connect(server.port)
     pipelining.socket.write('GET / HTTP/1.1\r\nHost: t\r\n\r\nGET / HTTP/1.1\r\nHost: t\r\n\r\n')
-    await vi.waitUntil(() => streams.length === 3)
+    await vi.waitUntil(() => streams.length === 3, PATIENT)
     expect(takesSocketPath(...streams[1]!)).toBe(true)
     expect(takesSocketPath(...streams[2]!)).toBe(false)
     streams[1]![0].close()
@@ -220,7 +221,9 @@ describe('a stream on the socket path', () => {
 
   it('loses nothing to a peer that has ended its side and still reads', async () => {
     let sse: EventStream | undefined
+    let socket: Socket | undefined
     await using server = await serve((req, res) => {
+      socket = req.socket
       sse = eventStream(req, res).open()
       sse.send('x'.repeat(40_000_000))
     })
@@ -229,10 +232,10 @@ describe('a stream on the socket path', () => {
     using client = await RawClient.connect(server.port)
     client.socket.pause()
     client.request('GET /')
-    await vi.waitUntil(() => sse)
+    await vi.waitUntil(() => sse, PATIENT)
     client.socket.end()
     // Node ends the connection after what waits; what comes now is too late for it.
-    await vi.waitUntil(() => !sse!.response!.socket!.writable)
+    await vi.waitUntil(() => !socket!.writable, PATIENT)
     expect(sse!.write(Frame.of('data: late\n\n'))).toBe(false)
     await turn()
     let read = 0

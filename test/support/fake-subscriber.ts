@@ -21,6 +21,8 @@ export class FakeSubscriber implements Subscriber {
   #onDrain: (() => void)[] = []
   readonly #parser = createParser({ onEvent: (event) => this.received.push(event) })
 
+  readonly outlet = this
+
   constructor(lastEventId = '') {
     this.lastEventId = lastEventId
   }
