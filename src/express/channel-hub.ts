@@ -213,8 +213,9 @@ export class ChannelHub<Channels extends ChannelMap = any> {
       hub.parseNames(channels)
       const address = hub.options.maxStreamsPerAddress > 0 && req !== undefined ? addressOf(req) : undefined
       // For these the head, or 204, is the whole answer, and nothing is subscribed.
-      if (stream.state === 'idle' && stream.lastEventId === FINISHED_ID) stream.commit()
-      if (stream.state === 'idle' && req?.method === 'HEAD') {
+      if (stream.lastEventId === FINISHED_ID) {
+        if (stream.state === 'idle') stream.commit()
+      } else if (req?.method === 'HEAD' && stream.state === 'idle') {
         hub.assertOpen()
         hub.assertRoom(address)
         stream.commit()

@@ -134,6 +134,7 @@ class Routes {
       const { until, info } = await this.#admit(req, names)
       const authorize = typeof this.#options.subscribe === 'function' ? this.#authorize(req) : undefined
       await this.#serve(stream, names, { rewind, envelope, info }, { until, authorize })
+      letRoutingGo(req)
     } catch (error) {
       if (res.headersSent || clientStatusOf(error) !== undefined) return this.#answer(req, res, next, error)
       // A failure is no refusal: the 500 that it is would end an EventSource for good.
@@ -239,6 +240,16 @@ class Routes {
     this.#hub.emit('refused', { req, code, status })
   }
 }
+
+/**
+ * Express keeps the state of its routing, of this router and of every one around it, for as long as there is the request:
+ * nearly 2 KiB. Once a stream is open nobody can be next.
+ */
+function letRoutingGo(req: Request): void {
+  req.next = nobodyIsNext
+}
+
+function nobodyIsNext(): void {}
 
 /** What `res.json` does, without hashing for an ETag, which is for answers that are asked for again. In one write. */
 function sendJson(res: ServerResponse, status: number, value: unknown): void {

@@ -32,7 +32,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   readonly ready: Promise<void>
   readonly #publisher: Publisher
   readonly #emitter = new Emitter()
-  readonly #subscriptions = new Map<Subscription, { stream: Subscriber; address: string | undefined }>()
+  readonly #subscriptions = new Set<Subscription>()
   /** Streams by address, where there are any. */
   readonly #addresses = new Map<string, number>()
   readonly #parked = new Set<Subscription>()
@@ -106,9 +106,10 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
       after: init.after ?? stream.lastEventId,
       rewind,
       authorize: admission.authorize,
-      since: new Date(this.options.clock.now()),
+      since: this.options.clock.now(),
+      address: admission.address,
     })
-    this.#subscriptions.set(subscription, { stream, address: admission.address })
+    this.#subscriptions.add(subscription)
     this.#countAddress(admission.address, 1)
     subscription.expire(admission)
     await subscription.start()
@@ -117,7 +118,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
 
   /** A subscription that never began, for a request that was answered otherwise. */
   closedSubscription(stream: Subscriber, info: unknown): Subscription {
-    const since = new Date(this.options.clock.now())
+    const since = this.options.clock.now()
     const init = {
       id: this.#nextId(),
       names: [],
@@ -127,6 +128,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
       rewind: 0,
       authorize: undefined,
       since,
+      address: undefined,
     } as const
     const subscription = new Subscription(this, stream, init)
     subscription.close()
@@ -145,14 +147,14 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
 
   /** Closes the subscriptions that match; returns how many. */
   disconnect(matches: (subscription: Subscription) => boolean): number {
-    const chosen = [...this.#subscriptions.keys()].filter((subscription) => matches(subscription))
+    const chosen = [...this.#subscriptions].filter((subscription) => matches(subscription))
     for (const subscription of chosen) subscription.close('revoked')
     return chosen.length
   }
 
   /** Open subscriptions that hear a channel. */
   *subscribers(channel: string): Generator<Subscription> {
-    for (const subscription of this.#subscriptions.keys()) if (subscription.hears(channel)) yield subscription
+    for (const subscription of this.#subscriptions) if (subscription.hears(channel)) yield subscription
   }
 
   /** The same as a number, at the cost of the selectors that match. */
@@ -170,7 +172,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
 
   stats(): HubStats {
     const live: LiveStats = { streams: 0, subscriptions: 0, channels: this.directory.size, bufferedBytes: 0 }
-    for (const { stream } of this.#subscriptions.values()) {
+    for (const { stream } of this.#subscriptions) {
       live.subscriptions++
       if (stream.state === 'open') live.streams++
       live.bufferedBytes += stream.bufferedBytes
@@ -241,8 +243,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   }
 
   closed(subscription: Subscription, reason: CloseReason, wasOpen: boolean): void {
-    this.#countAddress(this.#subscriptions.get(subscription)?.address, -1)
-    this.#subscriptions.delete(subscription)
+    if (this.#subscriptions.delete(subscription)) this.#countAddress(subscription.address, -1)
     this.#parked.delete(subscription)
     if (!wasOpen) return
     this.#stats.closes[reason]++
@@ -306,7 +307,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
 
   #suspect(previous: Cursor): void {
     this.#previous = this.broker.top()
-    for (const subscription of this.#subscriptions.keys()) subscription.catchUp(previous)
+    for (const subscription of this.#subscriptions) subscription.catchUp(previous)
     this.#parked.clear()
     for (const reader of this.readers) reader.suspect(previous)
   }
@@ -331,7 +332,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     await within(this.#publisher.settled(), left(), clock)
     this.#publisher.abandon()
     for (const reader of [...this.readers]) reader.end()
-    await endEvenly([...this.#subscriptions.keys()], left(), clock, (subscription) => subscription.close('shutdown'))
+    await endEvenly([...this.#subscriptions], left(), clock, (subscription) => subscription.close('shutdown'))
     await within(this.broker.close(), Math.max(left(), 1_000), clock)
   }
 }

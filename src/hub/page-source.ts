@@ -31,7 +31,7 @@ export class PageSource {
    * there has been told. In the middle of a read neither holds: memory may even have an event that the log has lost, and
    * would hide a loss before it that is told only with it.
    */
-  #reachedEnd = false
+  #reachedEnd: boolean
   #reading = false
   /** Counts changes of the selector: what was read for an old one is of no use. */
   #generation = 0
@@ -41,11 +41,13 @@ export class PageSource {
   #retryTimer: unknown
   #stopped = false
 
-  constructor(host: { broker: Broker; reads: Reads; clock: Clock }, receiver: PageReceiver) {
+  /** `reachedEnd`: whether the receiver had everything up to the position that it will ask from. */
+  constructor(host: { broker: Broker; reads: Reads; clock: Clock }, receiver: PageReceiver, reachedEnd: boolean) {
     this.#broker = host.broker
     this.#reads = host.reads
     this.#clock = host.clock
     this.#receiver = receiver
+    this.#reachedEnd = reachedEnd
   }
 
   /** A read is under way, or will be repeated. */

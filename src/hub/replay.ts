@@ -11,11 +11,14 @@ export interface Replay {
   readonly gaps: readonly Gap[]
 }
 
+const NOTHING: Replay = { frame: undefined, events: 0, gaps: [] }
+
 /** A page that several are served is joined once. */
 const made = new WeakMap<Page, Map<string, Replay>>()
 
 /** Joins the items of a page. `from` is where the reader of the page stood, as its gaps say it. */
 export function replayOf(page: Page, form: FrameForm, from: string): Replay {
+  if (page.items.length === 0) return NOTHING
   let byForm = made.get(page)
   if (byForm === undefined) {
     byForm = new Map()

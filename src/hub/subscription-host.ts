@@ -46,5 +46,8 @@ export interface SubscriptionInit {
   /** Kept events of each channel to begin with when there is no usable position. */
   readonly rewind: number
   readonly authorize: Authorize | undefined
-  readonly since: Date
+  /** Wall time in milliseconds. */
+  readonly since: number
+  /** Whose it is, where that is counted. */
+  readonly address: string | undefined
 }

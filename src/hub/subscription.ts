@@ -5,12 +5,12 @@ import { type Cursor, formatCursor, parseCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
 import type { ChannelSelector } from './channel.ts'
 import { Expiry } from './expiry.ts'
-import { channelsOf, type Decision, Guard, sieve } from './guard.ts'
+import { type Authorize, channelsOf, type Decision, Guard, sieve } from './guard.ts'
 import { LagWatch } from './lag-watch.ts'
 import { type Fault, type Gap, gapNotice, openNotice } from './notice.ts'
 import { PageSource } from './page-source.ts'
 import { replayOf } from './replay.ts'
-import type { Outlet, Subscriber, SubscriberOwner } from './subscriber.ts'
+import type { Outlet, Subscriber } from './subscriber.ts'
 import type { SubscriptionHost, SubscriptionInit } from './subscription-host.ts'
 
 /** How long the head of a stream waits for the first page; then the client is told to come back. */
@@ -29,17 +29,24 @@ export class Subscription {
   readonly id: string
   /** What `subscribe` was given as `info`, or the router's hook returned: to recognise it by. */
   readonly info: unknown
-  /** When it was made. */
-  readonly since: Date
   /** @internal */
   readonly form: FrameForm
   /** @internal */
   place = -1
+  /** @internal */
+  readonly stream: Subscriber
+  /** @internal Whose it is, where that is counted. */
+  readonly address: string | undefined
 
+  // Most subscriptions are live and idle, thousands of them: what only some need, or only for a while, is made when it is
+  // needed and let go of afterwards, and there is no closure that a method could be instead.
   readonly #host: SubscriptionHost<Subscription>
-  readonly #stream: Subscriber
+  readonly #since: number
   readonly #after: string
-  readonly #guard: Guard | undefined
+  readonly #authorize: Authorize | undefined
+  /** Present where each channel of a pattern is decided by itself. */
+  #guard: Guard | undefined
+  #admits: ((channel: string) => boolean | undefined) | undefined
   #names: readonly string[]
   #selector: ChannelSelector
   #phase: 'joining' | 'catching' | 'live' | 'parked' | 'closed' = 'joining'
@@ -63,46 +70,43 @@ export class Subscription {
   #deciding = false
   /** The peer is behind, and 'drain' will come. */
   #draining = false
-  #changing: Promise<void> = Promise.resolve()
+  /** Settles with the last change of the channels. */
+  #changing: Promise<void> | undefined
   /** The hub's position at the last heartbeat. */
   #told: Cursor | undefined
   #firstPageTimer: unknown
-  readonly #lag: LagWatch
-  readonly #expiry: Expiry
-  readonly #source: PageSource
+  /** While the peer is behind. */
+  #lag: LagWatch | undefined
+  /** Where it has an end. */
+  #expiry: Expiry | undefined
+  /** While it is catching up or parked. */
+  #source: PageSource | undefined
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined
 
   /** @internal */
   constructor(host: SubscriptionHost<Subscription>, stream: Subscriber, init: SubscriptionInit) {
     this.id = init.id
     this.info = init.info
-    this.since = init.since
     this.form = init.form
+    this.stream = stream
+    this.address = init.address
     this.#host = host
-    this.#stream = stream
+    this.#since = init.since
+    this.#authorize = init.authorize
     this.#after = init.after
     this.#rewind = init.rewind
-    this.#names = init.names
     this.#selector = host.directory.acquire(init.names)
-    const { clock, maxLagMs } = host.options
-    this.#expiry = new Expiry(clock, () => this.close('expired'))
-    if (init.authorize !== undefined) {
-      this.#guard = new Guard(init.authorize, clock, ({ until }) => this.#expiry.until(until))
-    }
-    this.#source = new PageSource(
-      { broker: host.broker, reads: host.reads, clock },
-      {
-        arrived: (page) => this.#arrived(page),
-        failed: (error, forMs) => this.#readFailed(error, forMs),
-        again: () => host.pump.add(this),
-      },
-    )
-    this.#lag = new LagWatch(clock, maxLagMs, stream, () => stream.close('slow'))
+    this.#names = sharedNames(this.#selector, init.names)
     this.#position = parseCursor(init.after)
     if (this.#position === undefined) {
       if (init.after !== '') this.#fault = 'bad-cursor'
       this.#latest = init.rewind
     }
+  }
+
+  /** When it was made. */
+  get since(): Date {
+    return new Date(this.#since)
   }
 
   /** The channels and patterns it was made with, and those added since. */
@@ -143,7 +147,7 @@ export class Subscription {
   /** Ends the subscription and its stream. Idempotent. */
   close(reason: CloseReason = 'server'): void {
     if (this.#phase === 'closed') return
-    if (this.#opened) this.#stream.close(reason)
+    if (this.#opened) this.stream.close(reason)
     else
       this.#refuse(
         new SseError('ERR_SSE_OVERLOADED', 'The subscription ended before its first event: come back later.'),
@@ -161,11 +165,11 @@ export class Subscription {
       this.#settle = { resolve, reject }
       // First of all: the client may leave during every await that follows.
       try {
-        this.#stream.claim(this.#owner)
+        this.stream.claim(this)
       } catch (error) {
         return this.#refuse(error)
       }
-      if (this.#stream.state === 'closed') return this.#leave('client')
+      if (this.stream.state === 'closed') return this.#leave('client')
       this.#firstPageTimer = this.#host.options.clock.setTimeout(() => {
         this.#refuse(new SseError('ERR_SSE_OVERLOADED', `The broker did not answer within ${FIRST_PAGE_MS} ms.`))
       }, FIRST_PAGE_MS)
@@ -187,23 +191,29 @@ export class Subscription {
 
   /** @internal Ends it at `until`, if that is before what was said so far. */
   expire({ until }: Pick<Decision, 'until'>): void {
+    if (until === undefined) return
+    this.#expiry ??= new Expiry(this.#host.options.clock, () => this.close('expired'))
     this.#expiry.until(until)
   }
 
   /** @internal See LiveSubscription. */
   get admits(): ((channel: string) => boolean | undefined) | undefined {
-    if (this.#guard === undefined || this.#selector.patterns.length === 0) return undefined
+    if (this.#authorize === undefined || this.#selector.patterns.length === 0) return undefined
+    this.#guard ??= new Guard(this.#authorize, this.#host.options.clock, (decision) => this.expire(decision))
+    this.#admits ??= (channel) =>
+      // What was asked for by its own name has been decided with the request; a pattern is told as it was asked for.
+      isPattern(channel) || this.#selector.includes(channel) || this.#guard!.admits(channel)
     return this.#admits
   }
 
   /** @internal See LiveSubscription. */
   get outlet(): Outlet {
-    return this.#stream.outlet
+    return this.stream.outlet
   }
 
   /** @internal See LiveSubscription. */
   isBehind(): boolean {
-    return this.#stream.bufferedBytes > this.#mark
+    return this.stream.bufferedBytes > this.#mark
   }
 
   /** @internal Whether it may hear of this channel, as far as anybody knows. */
@@ -214,7 +224,7 @@ export class Subscription {
   /** @internal live -> catching, at the hub's position, because its peer is too far behind. */
   fallBehind(): void {
     if (this.#phase !== 'live') return
-    if (this.#host.options.slowSubscriber === 'disconnect') return this.#stream.close('slow')
+    if (this.#host.options.slowSubscriber === 'disconnect') return this.stream.close('slow')
     this.#demote(this.#host.broker.top())
     this.#awaitDrain()
     this.#host.lagging(this)
@@ -235,18 +245,18 @@ export class Subscription {
 
   /** @internal See Catching. */
   step(): number {
-    if (this.#phase !== 'catching' || this.#deciding || this.#draining || this.#source.isReading) return 0
+    if (this.#phase !== 'catching' || this.#deciding || this.#draining || this.#pages.isReading) return 0
     let page = this.#ready
     this.#ready = undefined
-    if (page === undefined && this.#source.reachedEnd) {
+    if (page === undefined && this.#pages.reachedEnd) {
       if (this.#isAhead(this.#position!)) {
         this.#park()
         return 0
       }
-      page = this.#source.recent(this.#position!, this.#selector)
+      page = this.#pages.recent(this.#position!, this.#selector)
     }
     if (page === undefined) {
-      this.#source.read(this.#position, this.#selector, this.#latest)
+      this.#pages.read(this.#position, this.#selector, this.#latest)
       return 0
     }
     const admitted = this.#admitted(page)
@@ -260,9 +270,9 @@ export class Subscription {
   }
 
   /** idle -> open, with the first page at hand. False when there is nothing to write to. */
-  #commit(): boolean {
+  #commit(first: Frame): boolean {
     try {
-      if (this.#stream.commit()) return true
+      if (this.stream.commit(first)) return true
       this.#leave('client')
     } catch (error) {
       // Somebody else has begun to answer.
@@ -271,7 +281,8 @@ export class Subscription {
     return false
   }
 
-  #arrived(page: Page): void {
+  /** @internal See PageReceiver. */
+  arrived(page: Page): void {
     if (!this.#opened && page.status === 'unknown-epoch' && this.#rewind > 0) {
       this.#fault = 'unknown-epoch'
       this.#latest = this.#rewind
@@ -281,10 +292,23 @@ export class Subscription {
     this.#host.pump.add(this)
   }
 
-  #readFailed(error: unknown, forMs: number): void {
+  /** @internal See PageReceiver. */
+  failed(error: unknown, forMs: number): void {
     const { maxLagMs } = this.#host.options
     this.#host.failed(error)
-    if (this.#opened && maxLagMs > 0 && forMs > maxLagMs) this.#stream.close('error')
+    if (this.#opened && maxLagMs > 0 && forMs > maxLagMs) this.stream.close('error')
+  }
+
+  /** @internal See PageReceiver. */
+  again(): void {
+    this.#host.pump.add(this)
+  }
+
+  /** Where its pages come from. One that was live has all up to its position, so memory can serve it at once. */
+  get #pages(): PageSource {
+    const { broker, reads, options } = this.#host
+    this.#source ??= new PageSource({ broker, reads, clock: options.clock }, this, this.#wasLive)
+    return this.#source
   }
 
   /** The page without what a hook denies; undefined while that is being asked. */
@@ -295,11 +319,6 @@ export class Subscription {
     if (undecided.length === 0) return sieve(page, (channel) => admits(channel) === true)
     this.#decide(page, undecided)
     return undefined
-  }
-
-  readonly #admits = (channel: string): boolean | undefined => {
-    // What was asked for by its own name has been decided with the request; a pattern is told as it was asked for.
-    return isPattern(channel) || this.#selector.includes(channel) || this.#guard!.admits(channel)
   }
 
   #decide(page: Page, channels: readonly string[]): void {
@@ -322,23 +341,25 @@ export class Subscription {
   #undecidable(error: unknown): void {
     if (this.#phase === 'closed') return
     this.#host.failed(error)
-    if (this.#opened) this.#stream.close('error')
+    if (this.#opened) this.stream.close('error')
     else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'Who may hear a channel could not be decided.'))
   }
 
   /** Writes a page and decides what comes next. Synchronous throughout: nothing can be handed over in between. */
   #apply(page: Page): number {
     const { broker, pump } = this.#host
-    const stream = this.#stream
+    const { stream } = this
     let status: 'ok' | Fault = page.status
     let from = this.#position === undefined ? formatCursor(page.from) : formatCursor(this.#position)
     if (!this.#opened) {
-      if (!this.#commit()) return 0
       status = this.#fault ?? status
       from = this.#after === '' ? from : this.#after
     }
     const gaps: Gap[] = []
-    let bytes = this.#announce(page, status, from, gaps)
+    const notice = this.#announce(page, status, from, gaps)
+    if (!this.#opened && !this.#commit(notice!)) return 0
+    if (this.#opened && notice !== undefined) stream.write(notice)
+    let bytes = notice?.length ?? 0
     const replay = replayOf(page, this.form, from)
     if (replay.frame !== undefined) {
       stream.write(replay.frame)
@@ -358,15 +379,17 @@ export class Subscription {
     if (first) {
       this.#host.opened(this, status !== 'ok' ? status : this.#resumed ? 'resumed' : 'new')
       this.#settle?.resolve()
+      this.#settle = undefined
     }
     for (const gap of gaps) this.#host.told(this, gap)
     return bytes
   }
 
   /** The blocks before the items of a page: `hub.open` before the first, `hub.gap` when the position was not good. */
-  #announce(page: Page, status: 'ok' | Fault, from: string, gaps: Gap[]): number {
+  #announce(page: Page, status: 'ok' | Fault, from: string, gaps: Gap[]): Frame | undefined {
+    if (this.#opened && status === 'ok') return undefined
     const to = formatCursor(page.from)
-    const stream = this.#stream
+    const { stream } = this
     let text = ''
     if (!this.#opened) {
       this.#resumed = status === 'ok' && this.#after !== ''
@@ -380,22 +403,22 @@ export class Subscription {
       text += gapNotice(gap)
       gaps.push(gap)
     }
-    if (text === '') return 0
-    const frame = Frame.of(text)
-    stream.write(frame)
-    return frame.length
+    return Frame.of(text)
   }
 
   #open(): void {
     this.#opened = true
     this.#selector.subscriptions++
-    this.#mark = Math.max(this.#host.options.highWaterMarkBytes, this.#stream.highWaterMark)
+    this.#mark = Math.max(this.#host.options.highWaterMarkBytes, this.stream.highWaterMark)
     this.#host.options.clock.clearTimeout(this.#firstPageTimer)
+    this.#firstPageTimer = undefined
   }
 
   #goLive(): void {
     this.#phase = 'live'
     this.#wasLive = true
+    this.#position = undefined
+    this.#source = undefined
     this.#told = this.#host.broker.top()
     this.#selector.enter(this)
   }
@@ -412,17 +435,20 @@ export class Subscription {
   }
 
   #awaitDrain(): void {
+    const { clock, maxLagMs } = this.#host.options
     this.#draining = true
+    this.#lag = new LagWatch(clock, maxLagMs, this.stream, () => this.stream.close('slow'))
     this.#lag.start()
-    this.#stream.onDrain(() => {
+    this.stream.onDrain(() => {
       this.#draining = false
-      this.#lag.stop()
+      this.#lag?.stop()
+      this.#lag = undefined
       if (this.#phase === 'catching') this.#host.pump.add(this)
     })
   }
 
   #change(to: (names: readonly string[]) => readonly string[]): Promise<void> {
-    const change = this.#changing.then(() => this.#swap(to(this.#names)))
+    const change = (this.#changing ?? Promise.resolve()).then(() => this.#swap(to(this.#names)))
     this.#changing = change.catch(() => {})
     return change
   }
@@ -448,10 +474,11 @@ export class Subscription {
     if (this.#phase === 'live') this.#demote(broker.top())
     this.#phase = 'catching'
     const old = this.#selector
-    this.#names = names
+    this.#names = sharedNames(next, names)
     this.#selector = next
     this.#ready = undefined
-    this.#source.reset()
+    // What is under way is for the old one, and of what the new one has memory knows nothing yet.
+    this.#pages.reset()
     next.subscriptions++
     old.subscriptions--
     pump.add(this)
@@ -464,16 +491,23 @@ export class Subscription {
     return this.#phase === 'closed'
   }
 
-  readonly #owner: SubscriberOwner = {
-    heartbeat: () => {
-      if (this.#phase !== 'live') return undefined
-      const top = this.#host.broker.top()
-      const told = this.#told
-      this.#told = top
-      return told !== undefined && isSame(told, top) ? undefined : this.#host.positionFrame()
-    },
-    farewell: (reason) => (this.#opened ? this.#host.farewell(reason) : undefined),
-    closed: (reason) => this.#leave(reason),
+  /** @internal See SubscriberOwner. */
+  heartbeat(): Frame | undefined {
+    if (this.#phase !== 'live') return undefined
+    const top = this.#host.broker.top()
+    const told = this.#told
+    this.#told = top
+    return told !== undefined && isSame(told, top) ? undefined : this.#host.positionFrame()
+  }
+
+  /** @internal See SubscriberOwner. */
+  farewell(reason: CloseReason): Frame | undefined {
+    return this.#opened ? this.#host.farewell(reason) : undefined
+  }
+
+  /** @internal See SubscriberOwner. */
+  closed(reason: CloseReason): void {
+    this.#leave(reason)
   }
 
   /** What the broker failed with, as a refusal that passes: a status of 500 would end an EventSource for good. */
@@ -501,9 +535,9 @@ export class Subscription {
     this.#phase = 'closed'
     pump.delete(this)
     this.#ready = undefined
-    this.#lag.stop()
-    this.#source.stop()
-    this.#expiry.stop()
+    this.#lag?.stop()
+    this.#source?.stop()
+    this.#expiry?.stop()
     options.clock.clearTimeout(this.#firstPageTimer)
     if (joined) broker.unsubscribe(selector)
     if (this.#opened) selector.subscriptions--
@@ -511,6 +545,11 @@ export class Subscription {
     this.#host.closed(this, reason, this.#opened)
     this.#settle?.resolve()
   }
+}
+
+/** The names as an array that everybody with the same names in the same order has. */
+function sharedNames({ names: shared }: ChannelSelector, names: readonly string[]): readonly string[] {
+  return names.length === shared.length && names.every((name, i) => name === shared[i]) ? shared : names
 }
 
 function isSame(one: Cursor, other: Cursor): boolean {

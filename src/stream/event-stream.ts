@@ -58,7 +58,7 @@ export class EventStream {
   #abort: AbortController | undefined
   #closed: Promise<CloseReason> | undefined
   #resolveClosed: ((reason: CloseReason) => void) | undefined
-  readonly #onClose: (() => void)[] = []
+  #onClose: (() => void)[] | undefined
 
   /** @internal */
   constructor(req: IncomingMessage, res: ServerResponse, options: ResolvedSseOptions) {
@@ -70,10 +70,11 @@ export class EventStream {
       return
     }
     // On `res`: `req` closes as soon as its body is read.
-    res.once('close', this.#gone)
+    // `on`, here and below, for what happens once anyway: `once` is two more objects for each of many idle streams.
+    res.on('close', this.#gone)
     if (isQueued(res)) {
       this.#queuedOn = req.socket
-      req.socket.once('close', this.#gone)
+      req.socket.on('close', this.#gone)
     }
   }
 
@@ -84,7 +85,8 @@ export class EventStream {
 
   /** False when `Accept` excludes `text/event-stream`, for handlers that can answer something else as well. */
   get accepted(): boolean {
-    return this.#accepted ?? acceptsEventStream(this.#res!.req)
+    this.#accepted ??= acceptsEventStream(this.#res!.req)
+    return this.#accepted
   }
 
   /**
@@ -186,10 +188,12 @@ export class EventStream {
   drained(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#state !== 'open') return resolve()
-      this.#onClose.push(resolve)
+      this.#onClose ??= []
+      const waiting = this.#onClose
+      waiting.push(resolve)
       this.#sink!.onDrain(() => {
-        const at = this.#onClose.indexOf(resolve)
-        if (at !== -1) this.#onClose.splice(at, 1)
+        const at = waiting.indexOf(resolve)
+        if (at !== -1) waiting.splice(at, 1)
         resolve()
       })
     })
@@ -272,9 +276,9 @@ export class EventStream {
     this.#owner = owner
   }
 
-  /** @internal Commits the head without looking at `Accept`. False when there is no stream to write to. */
-  commit(): boolean {
-    return this.state !== 'closed' && this.#commit()
+  /** @internal See Subscriber. Without looking at `Accept`. */
+  commit(first?: Frame): boolean {
+    return this.state !== 'closed' && this.#commit(first)
   }
 
   /** @internal See Subscriber. */
@@ -312,8 +316,11 @@ export class EventStream {
   }
 
   /** idle -> open. Returns whether the stream is open. */
-  #commit(): boolean {
-    if (this.#state !== 'idle') return this.#state === 'open'
+  #commit(first?: Frame): boolean {
+    if (this.#state !== 'idle') {
+      if (this.#state === 'open' && first !== undefined) this.#sink!.write(first)
+      return this.#state === 'open'
+    }
     if (this.state === 'closed') return false
     const res = this.#res!
     if (res.headersSent) throw headersSent()
@@ -321,13 +328,16 @@ export class EventStream {
       this.#noContent()
       return false
     }
-    this.#accepted = this.accepted
+    // The head and the first line in one write. On HTTP/2 the socket is that of all streams of its session.
+    const socket = res.req.httpVersionMajor === 1 ? res.socket : null
+    socket?.cork()
     sendHead(res.req, res)
     if (res.req.method === 'HEAD') {
       this.#finish('server')
       res.end()
       return false
     }
+    this.#accepted = this.accepted
     this.#state = 'open'
     this.#sink = isBareChunked(res) ? new SocketSink(res) : new ResponseSink(res)
     this.#res = undefined
@@ -337,11 +347,13 @@ export class EventStream {
       this.#lifetime = clock.setTimeout(() => this.close('expired'), maxLifetimeMs * (0.8 + Math.random() * 0.2))
     }
     // One short line at once, since some proxies hold a bare head back. An owner writes its own first block.
-    if (this.#owner === undefined) {
+    if (first !== undefined) this.#sink.write(first)
+    else if (this.#owner === undefined) {
       this.#sink.write(
         retryMs === undefined ? COMMENT : Frame.of(encodeReconnectionTime(randomReconnectionTime(retryMs))),
       )
     }
+    socket?.uncork()
     return true
   }
 
@@ -377,7 +389,7 @@ export class EventStream {
     if (heartbeatIntervalMs > 0) Heartbeat.of(clock, heartbeatIntervalMs).delete(this)
     clock.clearTimeout(this.#lifetime)
     this.#owner?.closed(reason)
-    for (const fn of this.#onClose.splice(0)) fn()
+    for (const fn of this.#onClose?.splice(0) ?? []) fn()
     this.#resolveClosed?.(reason)
     this.#abort?.abort(abortError(reason))
   }
@@ -395,7 +407,9 @@ function isQueued(res: ServerResponse): boolean {
 
 /** Whether the response has closed already. Over HTTP/2 only its stream knows. */
 function isOver(req: IncomingMessage, res: ServerResponse & { stream?: { readonly destroyed: boolean } }): boolean {
-  return res.destroyed || res.closed || res.stream?.destroyed === true || (isQueued(res) && req.socket.destroyed)
+  if (res.destroyed || res.closed) return true
+  if (req.httpVersionMajor > 1) return res.stream?.destroyed === true
+  return isQueued(res) && req.socket.destroyed
 }
 
 function headersSent(): SseError {

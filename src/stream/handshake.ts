@@ -9,7 +9,7 @@ const MEDIA_TYPES = ['text/event-stream', 'text/*', '*/*'] as const
  */
 export function acceptsEventStream(req: IncomingMessage): boolean {
   const accept = req.headers.accept
-  if (accept === undefined || accept.trim() === '') return true
+  if (accept === undefined || accept === 'text/event-stream' || accept.trim() === '') return true
   const ranges = parseAccept(accept)
   for (const type of MEDIA_TYPES) {
     const weight = ranges.get(type)
@@ -54,23 +54,25 @@ export function lastEventIdOf(req: IncomingMessage): string {
   return queryOf(req).getAll('lastEventId').join(', ')
 }
 
+/** Headers that would be untrue of an endless body. */
+const UNTRUE = new Set(['content-length', 'etag', 'content-encoding'])
+
 /**
  * Sends the head of an event stream. What the application set before stays (cookies, CORS, its own), except for
  * headers that would be untrue of an endless body.
  */
 export function sendHead(req: IncomingMessage, res: ServerResponse): void {
-  res.removeHeader('Content-Length')
-  res.removeHeader('ETag')
-  res.removeHeader('Content-Encoding')
-  // [spec] #dom-eventsource: any other status, or any other type, fails the connection for good.
-  res.statusCode = 200
-  res.setHeader('Content-Type', 'text/event-stream')
+  for (const name of res.getHeaderNames()) if (UNTRUE.has(name)) res.removeHeader(name)
   // no-transform keeps compressing middleware and proxies from holding events back; RFC 9111 section 5.2.2.7: what was
   // made for a request with credentials is nobody else's.
   const mine = req.headers.cookie !== undefined || req.headers.authorization !== undefined
-  res.setHeader('Cache-Control', mine ? 'private, no-cache, no-transform' : 'no-cache, no-transform')
-  // nginx and those that follow it hold the whole response back without this.
-  res.setHeader('X-Accel-Buffering', 'no')
+  // [spec] #dom-eventsource: any other status, or any other type, fails the connection for good.
+  res.writeHead(200, {
+    'Content-Type': 'text/event-stream',
+    'Cache-Control': mine ? 'private, no-cache, no-transform' : 'no-cache, no-transform',
+    // nginx and those that follow it hold the whole response back without this.
+    'X-Accel-Buffering': 'no',
+  })
   // Node adds `Connection` itself on HTTP/1; on HTTP/2 it must not be there (RFC 9113 section 8.2.2).
   res.flushHeaders()
 }

@@ -47,7 +47,7 @@ export class SocketSink implements Sink {
     this.#socket = res.socket!
     this.#response = new WeakRef(res)
     // The one event that comes within end(); 'finish' and 'close' are turns later.
-    res.once('prefinish', () => {
+    res.on('prefinish', () => {
       this.#ended = true
     })
   }

@@ -422,6 +422,7 @@ describe('finish', () => {
       else if (method === 'stream') expect(await x.sse.stream(['a'])).toEqual({ sent: 0, reason: 'closed' })
       else if (method === 'close') x.sse.close()
       else if (method === 'retry') expect(x.sse.retry(1_000)).toBe(false)
+      else if (method === 'commit') expect(x.sse.commit()).toBe(false)
       else expect(x.sse[method]('a')).toBe(false)
       expect(x.sse.state).toBe('closed')
       expect((await x.client).status).toBe(204)

@@ -36,9 +36,10 @@ export class FakeSubscriber implements Subscriber {
     this.#owner = owner
   }
 
-  commit(): boolean {
+  commit(first: Frame): boolean {
     if (this.state === 'closed') return false
     this.state = 'open'
+    this.write(first)
     return true
   }
 
