@@ -116,6 +116,15 @@ export class PatternTree<T> {
   match(name: string, visit: (value: T) => void): void {
     if (this.#root.children.size > 0) walk(this.#root, name.split('.'), 0, visit)
   }
+
+  /** Whether any pattern stands for `name`. */
+  has(name: string): boolean {
+    let found = false
+    this.match(name, () => {
+      found = true
+    })
+    return found
+  }
 }
 
 function walk<T>(node: Node<T>, tokens: readonly string[], i: number, visit: (value: T) => void): void {

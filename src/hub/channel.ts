@@ -1,5 +1,5 @@
 import type { Selector, StoredEvent } from '../broker/broker.ts'
-import { covers, isPattern, PatternTree } from '../channel-name.ts'
+import { isPattern, PatternTree } from '../channel-name.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import type { FrameForm } from '../protocol/frame.ts'
 import type { Outlet } from './subscriber.ts'
@@ -54,6 +54,8 @@ export class ChannelSelector implements Selector {
   readonly channels: readonly string[]
   readonly patterns: readonly string[]
   readonly #exact: ReadonlySet<string>
+  /** The patterns; undefined where there are none. */
+  readonly #tree: PatternTree<true> | undefined
   /** How many hold it: subscriptions in any state and readers in process. It goes with the last. */
   holders = 0
   /** Subscriptions that have written their first block, live or catching up. */
@@ -72,10 +74,12 @@ export class ChannelSelector implements Selector {
     this.channels = names.filter((name) => !isPattern(name))
     this.patterns = names.filter(isPattern)
     this.#exact = new Set(this.channels)
+    if (this.patterns.length > 0) this.#tree = new PatternTree()
+    for (const pattern of this.patterns) this.#tree!.set(pattern, true)
   }
 
   matches(channel: string): boolean {
-    return this.#exact.has(channel) || this.patterns.some((pattern) => covers(pattern, channel))
+    return this.#exact.has(channel) || this.#tree?.has(channel) === true
   }
 
   /** Whether the channel was asked for by its own name. */
@@ -127,6 +131,7 @@ export class ChannelDirectory {
   match(channel: string, visit: (selector: ChannelSelector) => void): void {
     const exact = this.#byChannel.get(channel)
     if (exact !== undefined) for (const selector of exact) visit(selector)
+    if (this.#patterns === 0) return
     this.#byPattern.match(channel, (selectors) => {
       for (const selector of selectors) visit(selector)
     })

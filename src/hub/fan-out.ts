@@ -25,14 +25,14 @@ export interface FanOutResult {
 export function fanOut(directory: ChannelDirectory, batch: readonly StoredEvent[], previous: Cursor): FanOutResult {
   const result = { behind: [] as LiveSubscription[], undecided: [] as LiveSubscription[], delivered: 0 }
   const touched: ChannelSelector[] = []
-  for (const event of batch) {
-    directory.match(event.channel, (selector) => {
-      const { hits } = selector
-      if (hits.length === 0) touched.push(selector)
-      // A stream that matches by two of its patterns hears an event once.
-      if (hits.at(-1) !== event) hits.push(event)
-    })
+  let event: StoredEvent
+  const touch = (selector: ChannelSelector) => {
+    const { hits } = selector
+    if (hits.length === 0) touched.push(selector)
+    // A stream that matches by two of its patterns hears an event once.
+    if (hits.at(-1) !== event) hits.push(event)
   }
+  for (event of batch) directory.match(event.channel, touch)
   for (const selector of touched) {
     const { hits, rows, guarded, waiting } = selector
     for (const form of FORMS) {

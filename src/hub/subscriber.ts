@@ -23,8 +23,8 @@ export interface Subscriber {
   readonly highWaterMark: number
   /** Makes `owner` the one this stream asks and tells. Throws ERR_SSE_SUBSCRIBED if it has one. */
   claim(owner: SubscriberOwner): void
-  /** Sends the head, and the first block with it in one go. False when there is no stream to write to. */
-  commit(first: Frame): boolean
+  /** Sends the head, and the first frames with it in one go. False when there is no stream to write to. */
+  commit(first: readonly Frame[]): boolean
   /**
    * From `commit` on: what a live subscription is written to. The fan-out holds it instead of the stream, because each
    * further object that a delivery touches costs a miss of the cache.

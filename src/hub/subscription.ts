@@ -270,7 +270,7 @@ export class Subscription {
   }
 
   /** idle -> open, with the first page at hand. False when there is nothing to write to. */
-  #commit(first: Frame): boolean {
+  #commit(first: readonly Frame[]): boolean {
     try {
       if (this.stream.commit(first)) return true
       this.#leave('client')
@@ -357,16 +357,12 @@ export class Subscription {
     }
     const gaps: Gap[] = []
     const notice = this.#announce(page, status, from, gaps)
-    if (!this.#opened && !this.#commit(notice!)) return 0
-    if (this.#opened && notice !== undefined) stream.write(notice)
-    let bytes = notice?.length ?? 0
     const replay = replayOf(page, this.form, from)
-    if (replay.frame !== undefined) {
-      stream.write(replay.frame)
-      bytes += replay.frame.length
-      this.#host.replayed(replay.events)
-      gaps.push(...replay.gaps)
-    }
+    const frames = [notice, replay.frame].filter((frame) => frame !== undefined)
+    if (this.#opened) for (const frame of frames) stream.write(frame)
+    else if (!this.#commit(frames)) return 0
+    this.#host.replayed(replay.events)
+    gaps.push(...replay.gaps)
     this.#position = page.upto
     this.#latest = 0
     const first = !this.#opened
@@ -382,7 +378,7 @@ export class Subscription {
       this.#settle = undefined
     }
     for (const gap of gaps) this.#host.told(this, gap)
-    return bytes
+    return frames.reduce((bytes, frame) => bytes + frame.length, 0)
   }
 
   /** The blocks before the items of a page: `hub.open` before the first, `hub.gap` when the position was not good. */

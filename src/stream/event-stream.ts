@@ -277,7 +277,7 @@ export class EventStream {
   }
 
   /** @internal See Subscriber. Without looking at `Accept`. */
-  commit(first?: Frame): boolean {
+  commit(first: readonly Frame[] = []): boolean {
     return this.state !== 'closed' && this.#commit(first)
   }
 
@@ -316,9 +316,9 @@ export class EventStream {
   }
 
   /** idle -> open. Returns whether the stream is open. */
-  #commit(first?: Frame): boolean {
+  #commit(first: readonly Frame[] = []): boolean {
     if (this.#state !== 'idle') {
-      if (this.#state === 'open' && first !== undefined) this.#sink!.write(first)
+      if (this.#state === 'open') for (const frame of first) this.#sink!.write(frame)
       return this.#state === 'open'
     }
     if (this.state === 'closed') return false
@@ -328,7 +328,7 @@ export class EventStream {
       this.#noContent()
       return false
     }
-    // The head and the first line in one write. On HTTP/2 the socket is that of all streams of its session.
+    // The head and what comes first in one write. On HTTP/2 the socket is that of all streams of its session.
     const socket = res.req.httpVersionMajor === 1 ? res.socket : null
     socket?.cork()
     sendHead(res.req, res)
@@ -347,8 +347,8 @@ export class EventStream {
       this.#lifetime = clock.setTimeout(() => this.close('expired'), maxLifetimeMs * (0.8 + Math.random() * 0.2))
     }
     // One short line at once, since some proxies hold a bare head back. An owner writes its own first block.
-    if (first !== undefined) this.#sink.write(first)
-    else if (this.#owner === undefined) {
+    for (const frame of first) this.#sink.write(frame)
+    if (this.#owner === undefined) {
       this.#sink.write(
         retryMs === undefined ? COMMENT : Frame.of(encodeReconnectionTime(randomReconnectionTime(retryMs))),
       )

@@ -36,10 +36,10 @@ export class FakeSubscriber implements Subscriber {
     this.#owner = owner
   }
 
-  commit(first: Frame): boolean {
+  commit(first: readonly Frame[]): boolean {
     if (this.state === 'closed') return false
     this.state = 'open'
-    this.write(first)
+    for (const frame of first) this.write(frame)
     return true
   }
 

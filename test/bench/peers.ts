@@ -1,0 +1,46 @@
+import { fileURLToPath } from 'node:url'
+import { nchan } from './nchan.ts'
+
+/** A server that takes part. */
+export interface Peer {
+  readonly name: string
+  /** As it stands in the tables. */
+  readonly title: string
+  /** The package whose version the report names. */
+  readonly npm?: string
+  /** Serves those who come back. */
+  readonly replays: boolean
+  /** Answers /control, so it publishes in its own process and collects garbage when told. */
+  readonly isNode: boolean
+  command(port: number, flags: readonly string[]): readonly string[] | Promise<readonly string[]>
+}
+
+function node(name: string, title: string, file: string, more: Partial<Peer> & { args?: string[] } = {}): Peer {
+  const path = fileURLToPath(new URL(`servers/${file}.mjs`, import.meta.url))
+  const { args = [], ...rest } = more
+  return {
+    name,
+    title,
+    replays: false,
+    isNode: true,
+    command: (_, flags) => [process.execPath, '--expose-gc', ...flags, path, ...args],
+    ...rest,
+  }
+}
+
+export const hub = node('hub', 'express-sse-hub', 'hub', { replays: true })
+
+/** The hub alone, which measures itself: see scenarios/growth.ts. */
+export const growingHub = node('hub', 'express-sse-hub', 'growth')
+
+export const peers: readonly Peer[] = [
+  hub,
+  node('better-sse', 'better-sse', 'better-sse', { npm: 'better-sse' }),
+  node('express-sse', 'express-sse', 'express-sse', { npm: 'express-sse' }),
+  node('sse-channel', 'sse-channel', 'sse-channel', { npm: 'sse-channel', replays: true }),
+  node('express-loop', 'Express loop by hand', 'express-loop'),
+  node('bare-socket', 'bare socket loop', 'bare', { args: ['socket'], replays: true }),
+  node('bare-joined', 'bare joined loop', 'bare', { args: ['joined'], replays: true }),
+  node('express-joined', 'joined loop in Express', 'express-joined', { replays: true }),
+  ...(nchan === undefined ? [] : [nchan]),
+]
