@@ -436,4 +436,29 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
       expect(answer).toMatchObject({ status: 403, body: '' })
     })
   })
+
+  it('does not keep what Express routed the request with, once the stream is open', async () => {
+    const hub = makeHub(lib)
+    const app = express()
+    let routed: import('express').Request | undefined
+    app.use('/a', (req, _res, next) => {
+      routed = req
+      next()
+    })
+    app.use('/a', hub.router({ channels: ['news'] }))
+    const url = await serve(app)
+    const s = await open(url, '/a/news')
+    await s.next({ type: 'hub.open' })
+    await hub.publish('news', 'x')
+    expect((await s.next()).data).toBe('x')
+    // Somebody may still call it.
+    const { next } = routed!
+    next!(new Error('late'))
+    next!()
+    expect(routed!.next).toBe(next)
+    const t = await open(url, '/a/news')
+    await t.next({ type: 'hub.open' })
+    expect(routed!.next).toBe(next)
+    expect(s.status).toBe(200)
+  })
 })
