@@ -19,7 +19,7 @@ const STARTS_MS = 30_000
 
 const children = new Set<ChildProcess>()
 process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
+  for (const child of children) child.kill()
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 
@@ -34,8 +34,8 @@ function start(core: number, command: readonly string[], options: SpawnOptions):
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGTERM')
-  const timer = setTimeout(() => child.kill('SIGKILL'), 2_000)
+  child.kill()
+  const timer = setTimeout(() => child.kill('SIGKILL'), 5_000)
   await gone
   clearTimeout(timer)
 }

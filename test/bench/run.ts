@@ -103,14 +103,16 @@ async function runAll(scenario: Scenario, variant: Variant, taking: readonly Pee
 const results = new Results()
 const options = optionsOrEnd()
 const taking = peers.filter(({ name }) => options.servers.includes(name))
+const about = aboutThisRun(process.argv.slice(2), taking)
 if (nchan === undefined) console.log(HOW_TO_INSTALL)
 if (!pinned) console.log('Server and load client share the cores: there is only one, or no taskset.')
 
 for (const scenario of options.scenarios) {
   console.log(headOf(scenario))
   for (const variant of scenario.variants(options.mode)) {
-    await runAll(scenario, variant, scenario.peers(taking), options.rounds, options.mode)
+    await runAll(scenario, variant, scenario.peers(taking), scenario.isSteady ? 1 : options.rounds, options.mode)
   }
+  // Each time all of it, so that nothing is lost when the rest is not waited for.
+  if (options.write) writeResults(about, options.scenarios, results.rows)
 }
-if (options.write) writeResults(aboutThisRun(process.argv.slice(2), taking), options.scenarios, results.rows)
 process.exit()

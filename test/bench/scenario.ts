@@ -59,6 +59,8 @@ export interface Scenario {
   readonly about: string
   /** The first one is what is compared: less is better. */
   readonly columns: readonly Column[]
+  /** Repeats agree within a few hundredths, so one round is enough. */
+  readonly isSteady?: boolean
   /** Those of all servers that take part. */
   peers(all: readonly Peer[]): readonly Peer[]
   variants(mode: Mode): readonly Variant[]

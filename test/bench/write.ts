@@ -1,18 +1,31 @@
-import { writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import type { About } from './about.ts'
 import { chart } from './chart.ts'
 import { report } from './report.ts'
 import type { Row } from './results.ts'
 import type { Scenario } from './scenario.ts'
+import { withSummary } from './summary.ts'
+
+const README = new URL('../../README.md', import.meta.url)
 
 const write = (name: string, text: string) => writeFileSync(new URL(name, import.meta.url), text)
 
-/** Puts the report, its chart and the raw figures beside this file. */
+/** Puts the report, its chart and the raw figures beside this file, and the summary of a whole run into the README. */
 export function writeResults(about: About, scenarios: readonly Scenario[], rows: readonly Row[]): void {
   const svg = chart(rows)
   if (svg !== undefined) write('results.svg', svg)
   write('results.md', report(about, scenarios, rows, svg !== undefined))
-  // A row is a line, so that a diff can be read.
-  const lines = rows.map((row) => `  ${JSON.stringify(row)}`)
-  write('results.json', `{"about": ${JSON.stringify(about)}, "rows": [\n${lines.join(',\n')}\n]}\n`)
+  const readme = withSummary(readFileSync(README, 'utf8'), about, rows)
+  if (readme !== undefined) writeFileSync(README, readme)
+  write('results.json', JSON.stringify({ about, rows: rows.map(withoutNothing) }))
+  // It is checked like any other file.
+  spawnSync('npx', ['biome', 'format', '--write', fileURLToPath(new URL('results.json', import.meta.url))])
+}
+
+/** A row without what says that nothing was wrong. */
+function withoutNothing({ faults, notes, ...row }: Row): object {
+  const wrong = Object.values(faults).some((n) => n > 0)
+  return { ...row, ...(wrong && { faults }), ...(notes.length > 0 && { notes }) }
 }

@@ -46,6 +46,7 @@ export const growth: Scenario = {
   about:
     'Only this library, in one process and without a network: streams go nowhere. CPU time of one publish with one subscriber, 16 per turn of the loop, and of one replay.',
   columns: [PUBLISH, { key: 'user', title: 'user', digits: 2 }, { key: 'kernel', title: 'kernel', digits: 2 }],
+  isSteady: true,
   peers: (all) => (all.includes(hub) ? [growingHub] : []),
   variants: ({ quick }) => STEPS.map((each) => step(each, quick)),
 }

@@ -27,6 +27,7 @@ export const memory: Scenario = {
     { key: 'slope', title: 'slope', digits: 1 },
     { key: 'slopeAfterGc', title: 'slope after gc', digits: 1 },
   ],
+  isSteady: true,
   peers: (all) => all,
   variants: ({ maxStreams, quick }) => {
     const few = quick ? STREAMS / 5 : Math.min(STREAMS, maxStreams)

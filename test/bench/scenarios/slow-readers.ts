@@ -5,7 +5,7 @@ import { deliveriesOf } from './deliveries.ts'
 const FAST = 90
 const SLOW = 10
 const SIZE = 6_000
-const LIMIT_MS = 60_000
+const LIMIT_MS = 20_000
 
 export const slowReaders: Scenario = {
   name: 'slow-readers',
@@ -18,6 +18,7 @@ export const slowReaders: Scenario = {
     { key: 'complete', title: '% delivered to those who read', digits: 2 },
     { key: 'alive', title: 'answers (1 = yes)', digits: 0 },
   ],
+  isSteady: true,
   peers: (all) => all,
   variants: ({ quick }) => {
     const events = quick ? 150 : 10_000
