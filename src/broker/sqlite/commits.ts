@@ -2,10 +2,10 @@ import type { Clock } from '../../clock.ts'
 import { SseError } from '../../errors.ts'
 import type { NewEvent, StoredEvent } from '../broker.ts'
 import { unavailable, unknown } from './failure.ts'
-import type { Appended, Batch, LogState, Opened, ThreadData, WriterRequest } from './messages.ts'
+import type { Appended, Batch, LogState, Opened, WriterRequest } from './messages.ts'
 import { packEvents } from './messages.ts'
 import { countAppended, type Outcome, outcomesOf, storedEvents } from './receipts.ts'
-import { Thread, ThreadDied } from './thread.ts'
+import { type Thread, ThreadDied } from './thread.ts'
 
 /** What one commit takes, except for a single call of more. */
 const MAX_EVENTS = 1_000
@@ -47,7 +47,7 @@ interface Call {
  */
 export class Commits {
   readonly #host: CommitsHost
-  readonly #data: ThreadData
+  readonly #makeThread: (onDeath: () => void) => Thread<WriterRequest>
   #thread: Thread<WriterRequest> | undefined
   /** `down`: the last attempt to open the log failed, and another one is due. */
   #state: 'opening' | 'open' | 'down' | 'closed' = 'opening'
@@ -67,9 +67,9 @@ export class Commits {
   #reason: unknown
   #idle: (() => void)[] = []
 
-  constructor(host: CommitsHost, data: ThreadData) {
+  constructor(host: CommitsHost, makeThread: (onDeath: () => void) => Thread<WriterRequest>) {
     this.#host = host
-    this.#data = data
+    this.#makeThread = makeThread
   }
 
   /** Opens the log for the first time. Gives its end. */
@@ -87,7 +87,7 @@ export class Commits {
   }
 
   publish(groups: readonly (readonly NewEvent[])[]): Promise<readonly Outcome[]> {
-    if (this.#state === 'down') return Promise.reject(unavailable(this.#reason))
+    if (this.#isDown) return Promise.reject(unavailable(this.#reason))
     const batch = packEvents(groups)
     const bytes = groups.reduce((sum, group) => sum + group.reduce((sum, { fields }) => sum + fields.length, 0), 0)
     if (this.#waitingBytes + bytes > MAX_WAITING_BYTES && this.#queue.length > 0) {
@@ -105,11 +105,15 @@ export class Commits {
   /** Resolves when this life of the log is one that is remembered, so that a position of it can be given out. */
   async serve(): Promise<void> {
     if (this.#served) return
-    if (this.#state === 'down') throw unavailable(this.#reason)
+    if (this.#isDown) throw unavailable(this.#reason)
     await new Promise<void>((resolve, reject) => {
       this.#servings.push({ resolve, reject })
       this.#next()
     })
+  }
+
+  get #isDown(): boolean {
+    return this.#state === 'down' || this.#state === 'closed'
   }
 
   /** Settles what was asked before, and lets go. */
@@ -121,7 +125,7 @@ export class Commits {
   }
 
   async #open(): Promise<Opened> {
-    const thread = new Thread<WriterRequest>(this.#data, () => this.#reopen(this.#reason))
+    const thread = this.#makeThread(() => this.#reopen(this.#reason))
     this.#thread = thread
     try {
       const { epoch, clock } = this.#host

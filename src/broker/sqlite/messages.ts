@@ -11,8 +11,6 @@ export interface ThreadData {
   readonly file: string
   readonly history: HistoryOptions | undefined
   readonly durability: Durability
-  /** A module whose `loadDriver` is used instead of the own one. */
-  readonly driver: string | undefined
 }
 
 /** What the writer is asked. `time` is that of the log: see `LogTime`. */

@@ -4,6 +4,7 @@ import { choiceOption, optionsObject } from '../../option.ts'
 import { type HistoryOptions, resolveHistoryOptions } from '../retention.ts'
 import type { ThreadData } from './messages.ts'
 import type { Durability } from './schema.ts'
+import { WORKER } from './thread.ts'
 
 /** Options of `sqliteBroker()`. */
 export interface SqliteBrokerOptions {
@@ -25,8 +26,11 @@ export interface SqliteBrokerOptions {
 }
 
 /** Options of a broker with every default filled in. */
-export interface SqliteBrokerSettings extends Omit<ThreadData, 'role'> {
+export interface SqliteBrokerSettings {
+  readonly data: Omit<ThreadData, 'role'>
   readonly clock: Clock
+  /** The module that its threads run. */
+  readonly worker: URL
 }
 
 const DURABILITIES: readonly Durability[] = ['full', 'normal']
@@ -40,10 +44,8 @@ export function resolveSqliteOptions(options: SqliteBrokerOptions): SqliteBroker
   // The threads resolve it again; here it is checked.
   resolveHistoryOptions(history)
   return {
-    file: resolve(file),
-    history,
-    durability: choiceOption('durability', durability, 'full', DURABILITIES),
-    driver: undefined,
+    data: { file: resolve(file), history, durability: choiceOption('durability', durability, 'full', DURABILITIES) },
     clock: clockOption(clock),
+    worker: WORKER,
   }
 }

@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, rmSync } from 'node:fs'
 import { isSseError } from '../../errors.ts'
 import { resolveHistoryOptions } from '../retention.ts'
-import { type Connection, type Driver, loadDriver } from './driver.ts'
+import type { Connection, Driver } from './driver.ts'
 import { unavailable, WrongFile } from './failure.ts'
 import { lock } from './lock.ts'
 import type { Answer, Opened, ReaderRequest, ThreadData, WriterRequest } from './messages.ts'
@@ -13,8 +13,8 @@ import { LogWriter } from './writer.ts'
 export type Service = (request: never) => unknown
 
 /** What runs in a thread of this role. */
-export function serviceOf(data: ThreadData): Service {
-  return data.role === 'writer' ? writerService(data) : readerService(data)
+export function serviceOf(data: ThreadData, loadDriver: () => Promise<Driver>): Service {
+  return data.role === 'writer' ? writerService(data, loadDriver) : readerService(data, loadDriver)
 }
 
 /** A request as a message, and its answer as one. */
@@ -27,14 +27,14 @@ export async function answer(service: Service, { id, request }: { id: number; re
   }
 }
 
-function writerService(data: ThreadData): (request: WriterRequest) => unknown {
+function writerService(data: ThreadData, loadDriver: () => Promise<Driver>): (request: WriterRequest) => unknown {
   const { file, durability } = data
   let held: Connection | undefined
   let writer: LogWriter | undefined
   return async (request) => {
     switch (request.do) {
       case 'open': {
-        const driver = await driverOf(data)
+        const driver = await loadDriver()
         held = lockFile(driver, file)
         try {
           const history = resolveHistoryOptions(data.history)
@@ -67,7 +67,7 @@ function lockFile(driver: Driver, file: string): Connection {
   }
 }
 
-function readerService(data: ThreadData): (request: ReaderRequest) => unknown {
+function readerService(data: ThreadData, loadDriver: () => Promise<Driver>): (request: ReaderRequest) => unknown {
   const history = resolveHistoryOptions(data.history)
   let driver: Driver
   /** Undefined after an error: the next request opens another one. */
@@ -76,13 +76,14 @@ function readerService(data: ThreadData): (request: ReaderRequest) => unknown {
   return async (request) => {
     if (request.do === 'close') return reader?.close()
     try {
-      driver ??= await driverOf(data)
+      driver ??= await loadDriver()
       if (request.do === 'backup') return backup(driver, data.file, request.to)
       reader ??= open()
+      if (request.do === 'open') return undefined
       if (request.do === 'read') {
         return reader.read(request.epoch, request.after, request.selector, request.max, request.time)
       }
-      return request.do === 'latest' && reader.latest(request.count, request.selector, request.max, request.time)
+      return reader.latest(request.count, request.selector, request.max, request.time)
     } catch (error) {
       reader?.close()
       reader = undefined
@@ -115,14 +116,5 @@ function backup(driver: Driver, file: string, to: string): void {
   } catch (error) {
     rmSync(to, { force: true })
     throw error
-  }
-}
-
-async function driverOf({ driver }: ThreadData): Promise<Driver> {
-  const module = driver === undefined ? { loadDriver } : ((await import(driver)) as { loadDriver(): Promise<Driver> })
-  try {
-    return await module.loadDriver()
-  } catch (error) {
-    throw unavailable(error)
   }
 }

@@ -44,7 +44,7 @@ export class FileBroker implements SqliteBroker {
 
   constructor(settings: SqliteBrokerSettings) {
     this.#settings = settings
-    const { clock, ...data } = settings
+    const { clock, data, worker } = settings
     const host: CommitsHost = {
       epoch: this.#epoch,
       clock,
@@ -64,7 +64,7 @@ export class FileBroker implements SqliteBroker {
         this.#listener?.suspect(previous)
       },
     }
-    this.#commits = new Commits(host, { ...data, role: 'writer' })
+    this.#commits = new Commits(host, (onDeath) => new Thread(worker, { ...data, role: 'writer' }, onDeath))
   }
 
   async start(listener: BrokerListener): Promise<void> {
@@ -75,7 +75,16 @@ export class FileBroker implements SqliteBroker {
   }
 
   async #start(listener: BrokerListener): Promise<void> {
-    const end = await this.#commits.open()
+    // It begins at once, and opens what the writer has made.
+    const reader = this.#startReader()
+    let end: number
+    try {
+      end = await this.#commits.open()
+      await reader.ask({ do: 'open' })
+    } catch (error) {
+      await Promise.all([this.#commits.close(), reader.end()])
+      throw unavailable(error)
+    }
     this.#tail.reset(end)
     this.#top = this.#cursor(end)
     this.#listener = listener
@@ -118,7 +127,7 @@ export class FileBroker implements SqliteBroker {
     if (typeof file !== 'string' || file === '') throw new TypeError('backup() takes the path of a new file.')
     await this.#starting
     // In a thread of its own: a large log takes its time.
-    const thread = new Thread<ReaderRequest>(this.#readerData)
+    const thread = this.#newReader()
     try {
       await thread.ask({ do: 'backup', to: resolve(file) })
     } catch (error) {
@@ -145,14 +154,10 @@ export class FileBroker implements SqliteBroker {
     // A position that is given out has to be known after a restart.
     await this.#commits.serve()
     this.#assertOpen()
-    this.#reader ??= new Thread(this.#readerData, () => {
-      this.#reader = undefined
-    })
-    const reader = this.#reader
+    const reader = this.#reader?.isDead === false ? this.#reader : this.#startReader()
     try {
       return this.#page(await reader.ask<PageRows>(request))
     } catch (error) {
-      if (reader.isDead && this.#reader === reader) this.#reader = undefined
       throw unavailable(error)
     }
   }
@@ -177,9 +182,14 @@ export class FileBroker implements SqliteBroker {
     return { ...source, conflationKey: row.key ?? undefined, idempotencyKey: undefined, seq, prev, frame }
   }
 
-  get #readerData() {
-    const { clock: _, ...data } = this.#settings
-    return { ...data, role: 'reader' as const }
+  #startReader(): Thread<ReaderRequest> {
+    this.#reader = this.#newReader()
+    return this.#reader
+  }
+
+  #newReader(): Thread<ReaderRequest> {
+    const { worker, data } = this.#settings
+    return new Thread(worker, { ...data, role: 'reader' })
   }
 
   #time(): number {

@@ -5,6 +5,12 @@ import type { Answer, ReaderRequest, ThreadData, WriterRequest } from './message
 /** The thread ended with a request under way. */
 export class ThreadDied extends Error {}
 
+/** What a thread runs. */
+export const WORKER = new URL(
+  import.meta.url.endsWith('.ts') ? './worker-from-source.mjs' : './worker.js',
+  import.meta.url,
+)
+
 interface Pending {
   resolve(value: unknown): void
   reject(error: unknown): void
@@ -24,9 +30,8 @@ export class Thread<Request extends WriterRequest | ReaderRequest> {
   #ending = false
 
   /** `onDeath` is called when it ends by itself while nothing is asked. */
-  constructor(data: ThreadData, onDeath?: () => void) {
-    const module = import.meta.url.endsWith('.ts') ? './worker-from-source.mjs' : './worker.js'
-    this.#worker = new Worker(new URL(module, import.meta.url), { workerData: data })
+  constructor(worker: URL, data: ThreadData, onDeath?: () => void) {
+    this.#worker = new Worker(worker, { workerData: data })
     this.#worker.unref()
     this.#worker.on('message', (answer: Answer) => this.#settle(answer))
     let cause: unknown
