@@ -1,16 +1,22 @@
 import type { ResolvedHistoryOptions, Retention } from '../retention.ts'
 import type { Connection } from './driver.ts'
 
+/** Of the kept events of a channel, every so manieth is pointed at by those after it: see `ChannelSeries`. */
+export const FAR = 64
+export const FARTHER = FAR * FAR
+
 /** What the writer knows of a channel. */
 export interface ChannelState {
   readonly id: number
-  readonly retention: Retention
   /** The `seq` of its last event, kept or not; of a new one, up to where everybody may have lost it. */
   last: number
-  /** The number of its newest kept event. */
+  /** The number of its newest kept event, and where that is. */
   n: number
-  /** The number of its oldest row, or a lower one: rows that went with the oldest of the whole log are not counted. */
-  low: number
+  tail: number
+  /** The newest kept event whose number is a multiple of `FAR`, and of `FARTHER`. */
+  far: number
+  farther: number
+  readonly keep: number
 }
 
 /** How many channels are held at a time. What was dropped is read again. */
@@ -25,7 +31,6 @@ export class Channels {
   /** The last event of any channel that was forgotten. */
   floor = 0
   #count = 0
-  #lastId = 0
 
   constructor(db: Connection, options: ResolvedHistoryOptions) {
     this.#options = options
@@ -37,66 +42,82 @@ export class Channels {
     this.#held.clear()
     this.#touched.clear()
     this.floor = floor
-    const { count, id } = this.#statements.totals.get() as { count: number; id: number }
-    this.#count = count
-    this.#lastId = id
+    this.#count = this.#statements.count.get()!['count'] as number
   }
 
-  /** The channel that an event is about to be appended to. */
-  touch(name: string): ChannelState {
-    const channel = this.#held.get(name) ?? this.#load(name)
+  /** Gives every channel the retention that the options say now. Whether any had another one. */
+  retain(): boolean {
+    let changed = false
+    for (const row of this.#statements.all.all()) {
+      const { keep, age } = columnsOf(this.#options.retentionOf(row['name'] as string))
+      if (keep === row['keep'] && age === row['age']) continue
+      this.#statements.retain.run(keep, age, row['id']!)
+      changed = true
+    }
+    return changed
+  }
+
+  /** The channel that the event `seq` is about to be appended to. */
+  touch(name: string, seq: number): ChannelState {
+    const channel = this.#held.get(name) ?? this.#load(name, seq)
     this.#touched.add(channel)
     return channel
   }
 
-  /** Writes what the transaction has changed. Gives it back. */
-  flush(at: number): readonly ChannelState[] {
-    const touched = [...this.#touched]
+  /** Writes what the transaction has changed. */
+  flush(at: number): void {
+    for (const { id, last, n, tail, far, farther } of this.#touched) {
+      this.#statements.update.run(last, at, n, tail, far, farther, id)
+    }
     this.#touched.clear()
-    for (const { id, last, n } of touched) this.#statements.update.run(last, at, n, id)
     if (this.#held.size > MAX_HELD) this.#held.clear()
-    return touched
   }
 
-  /** Forgets channels with the oldest last event while there are too many, at most so many. Whether there still are. */
-  forgetExcess(most: number): boolean {
-    for (let left = most; left > 0 && this.#count > this.#options.maxChannels; left--) this.#forget(this.#oldest()!)
-    return this.#count > this.#options.maxChannels
+  /**
+   * Forgets channels with the oldest last event while there are too many, at most so many. Gives the number of rows that
+   * nobody finds any more, and whether there are still too many.
+   */
+  forgetExcess(most: number): { rows: number; more: boolean } {
+    let rows = 0
+    for (let left = most; left > 0 && this.#count > this.#options.maxChannels; left--) {
+      const oldest = this.#oldest()!
+      rows += Math.min(oldest.n, oldest.keep)
+      this.#forget(oldest)
+    }
+    return { rows, more: this.#count > this.#options.maxChannels }
   }
 
   /** Forgets channels of which nothing is kept, and nothing has come for long. Whether there are more. */
   forgetQuiet(time: number, most: number): boolean {
     for (let left = most; left > 0; left--) {
       const oldest = this.#oldest()
-      if (oldest === undefined || oldest.at >= time - this.#options.rememberMs || oldest.kept === 1) return false
+      if (oldest === undefined || oldest.at >= time - this.#options.rememberMs) return false
+      const { keep, age, kept } = oldest
+      if (keep > 0 && kept !== null && kept >= time - age) return false
       this.#forget(oldest)
     }
     return true
   }
 
-  #load(name: string): ChannelState {
-    const retention = this.#options.retentionOf(name)
-    const row = this.#statements.find.get(name) as { id: number; last: number; n: number; low: number } | undefined
-    let channel: ChannelState
-    if (row === undefined) {
-      channel = { id: ++this.#lastId, retention, last: this.floor, n: 0, low: 1 }
-      this.#count++
+  #load(name: string, seq: number): ChannelState {
+    let channel = this.#statements.find.get(name) as unknown as ChannelState | undefined
+    if (channel === undefined) {
+      const { keep, age } = columnsOf(this.#options.retentionOf(name))
+      channel = { id: seq, last: this.floor, n: 0, tail: 0, far: 0, farther: 0, keep }
       // What it holds comes with the flush.
-      this.#statements.insert.run(channel.id, name)
-    } else {
-      channel = { ...row, retention }
+      this.#statements.insert.run(seq, name, keep, age)
+      this.#count++
     }
     this.#held.set(name, channel)
     return channel
   }
 
   #oldest(): Oldest | undefined {
-    return this.#statements.oldest.get() as Oldest | undefined
+    return this.#statements.oldest.get() as unknown as Oldest | undefined
   }
 
-  #forget({ id, name, last, kept }: Oldest): void {
-    // Its events can be many: they go little by little, and nobody finds them without the channel.
-    if (kept === 1) this.#statements.bury.run(id)
+  /** Its rows can be many: they go little by little, and nobody finds them without it. */
+  #forget({ id, name, last }: Oldest): void {
     this.#statements.forget.run(id)
     this.#held.delete(name)
     this.#count--
@@ -109,22 +130,28 @@ interface Oldest {
   readonly name: string
   readonly last: number
   readonly at: number
-  /** 1 when there are rows of events. */
-  readonly kept: number
+  readonly n: number
+  readonly keep: number
+  readonly age: number
+  /** When its newest row came; null when that is gone. */
+  readonly kept: number | null
+}
+
+/** A retention as columns. What has no limit has one that is never reached. */
+function columnsOf({ maxEvents, maxAgeMs }: Retention): { keep: number; age: number } {
+  return { keep: maxEvents, age: Math.min(maxAgeMs, Number.MAX_SAFE_INTEGER) }
 }
 
 function prepare(db: Connection) {
   return {
-    totals: db.prepare(`SELECT (SELECT count(*) FROM channel) AS count,
-      max((SELECT coalesce(max(id), 0) FROM channel), (SELECT coalesce(max(id), 0) FROM forgotten)) AS id`),
-    find: db.prepare(`SELECT id, last, n,
-      coalesce((SELECT n FROM event WHERE event.channel = channel.id ORDER BY seq LIMIT 1), n + 1) AS low
-      FROM channel WHERE name = ?`),
-    insert: db.prepare('INSERT INTO channel VALUES (?, ?, 0, 0, 0)'),
-    update: db.prepare('UPDATE channel SET last = ?, at = ?, n = ? WHERE id = ?'),
-    oldest: db.prepare(`SELECT id, name, last, at, EXISTS (SELECT 1 FROM event WHERE event.channel = channel.id) AS kept
-      FROM channel ORDER BY last LIMIT 1`),
-    bury: db.prepare('INSERT INTO forgotten VALUES (?)'),
+    count: db.prepare('SELECT count(*) AS count FROM channel'),
+    all: db.prepare('SELECT id, name, keep, age FROM channel'),
+    retain: db.prepare('UPDATE channel SET keep = ?, age = ? WHERE id = ?'),
+    find: db.prepare('SELECT id, last, n, tail, far, farther, keep FROM channel WHERE name = ?'),
+    insert: db.prepare('INSERT INTO channel VALUES (?, ?, 0, 0, 0, 0, 0, 0, ?, ?)'),
+    update: db.prepare('UPDATE channel SET last = ?, at = ?, n = ?, tail = ?, far = ?, farther = ? WHERE id = ?'),
+    oldest: db.prepare(`SELECT id, name, last, at, n, keep, age,
+      (SELECT event.at FROM event WHERE event.seq = channel.tail) AS kept FROM channel ORDER BY last LIMIT 1`),
     forget: db.prepare('DELETE FROM channel WHERE id = ?'),
   }
 }

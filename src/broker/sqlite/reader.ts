@@ -5,16 +5,7 @@ import { mergePage } from '../merge.ts'
 import type { ResolvedHistoryOptions } from '../retention.ts'
 import type { Connection } from './driver.ts'
 import { type EventRow, fromColumn, type Names, type PageRows } from './messages.ts'
-import {
-  type ChannelRow,
-  ChannelSeries,
-  type EventPlace,
-  LostSeries,
-  newestVisible,
-  prepareSeries,
-  type SeriesStatements,
-} from './series.ts'
-import { limitsOf } from './trimmer.ts'
+import { ChannelEvents, type ChannelRow, ChannelSeries, type EventPlace, finder, LostSeries } from './series.ts'
 
 /** The characters of a pattern that every channel it stands for begins with. */
 const LITERAL = /^(?:[^*>.]+\.)*/
@@ -27,13 +18,13 @@ export class LogReader {
   readonly #db: Connection
   readonly #history: ResolvedHistoryOptions
   readonly #statements: ReturnType<typeof prepare>
-  readonly #series: SeriesStatements
+  readonly #find: (seq: number) => EventPlace | undefined
 
   constructor(db: Connection, history: ResolvedHistoryOptions) {
     this.#db = db
     this.#history = history
     this.#statements = prepare(db)
-    this.#series = prepareSeries(db)
+    this.#find = finder(db)
   }
 
   /** The page after a position; `epoch` is the current life of the log. */
@@ -58,8 +49,7 @@ export class LogReader {
       const newest = new Newest(max.events)
       for (const channel of this.#matching(selector, -1).sort((a, b) => b.last - a.last)) {
         if (channel.last < newest.floor) break
-        const limits = limitsOf(this.#history.retentionOf(channel.name), channel.n, time)
-        newest.add(newestVisible(this.#series, channel.id, limits, newest.floor, Math.min(count, max.events)))
+        newest.add(this.#eventsOf(channel, time).newest(newest.floor, Math.min(count, Math.max(1, max.events))))
       }
       let bytes = 0
       const taken = newest.all().filter((row, i) => {
@@ -94,12 +84,15 @@ export class LogReader {
     const known = this.#matching(selector, after)
     const chunk = Math.max(4, Math.ceil((max.events + 1) / Math.max(1, known.length)))
     const series = known.map((channel) => {
-      const limits = limitsOf(this.#history.retentionOf(channel.name), channel.n, time)
-      return new ChannelSeries(this.#series, channel, limits, after, Math.min(chunk, max.events + 1))
+      return new ChannelSeries(channel, this.#eventsOf(channel, time), after, Math.min(chunk, max.events + 1))
     })
     if (after >= floor) return series
     const unknown = selector.channels.filter((name) => this.#statements.channel.get(name) === undefined)
     return [...series, ...[...selector.patterns, ...unknown].map((name) => new LostSeries(name, floor))]
+  }
+
+  #eventsOf(channel: ChannelRow, time: number): ChannelEvents {
+    return new ChannelEvents(this.#find, channel, this.#history.retentionOf(channel.name), time)
   }
 
   /** The channels of a selector with an event after `after`. */
@@ -163,7 +156,7 @@ class Newest {
 }
 
 function prepare(db: Connection) {
-  const columns = 'id, name, last, n'
+  const columns = 'id, name, last, n, tail'
   return {
     hub: db.prepare('SELECT seq, floor FROM hub'),
     epoch: db.prepare('SELECT last FROM epoch WHERE name = ?'),

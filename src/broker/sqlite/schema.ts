@@ -16,7 +16,9 @@ CREATE TABLE hub (
   seq     INTEGER NOT NULL, -- the end of the log
   floor   INTEGER NOT NULL, -- the last event of any channel that was forgotten
   time    INTEGER NOT NULL, -- of the last commit; never goes back
-  bytes   INTEGER NOT NULL, -- of all rows of event
+  rows    INTEGER NOT NULL, -- of event
+  bytes   INTEGER NOT NULL, -- of those rows
+  hidden  INTEGER NOT NULL, -- how many of those rows nobody sees any more, about
   special TEXT,             -- what the last publish did besides appending: see Special
   fence   INTEGER NOT NULL  -- counts the writes that settle what a failed commit left
 ) STRICT;
@@ -27,22 +29,28 @@ CREATE TABLE epoch (
   last    INTEGER           -- its end; NULL while it lasts
 ) STRICT;
 CREATE TABLE channel (
-  id      INTEGER PRIMARY KEY,
+  id      INTEGER PRIMARY KEY, -- the seq of its first event, so that it is never used again
   name    TEXT NOT NULL UNIQUE,
   last    INTEGER NOT NULL, -- the seq of its last event, kept or not
   at      INTEGER NOT NULL, -- when that came
-  n       INTEGER NOT NULL  -- how many of its events have ever been kept
+  n       INTEGER NOT NULL, -- how many of its events have ever been kept
+  tail    INTEGER NOT NULL, -- the seq of the last of them
+  far     INTEGER NOT NULL, -- the seq of the last of them whose number is a multiple of 64
+  farther INTEGER NOT NULL, -- the same for 4096
+  keep    INTEGER NOT NULL, -- how many of them its retention shows
+  age     INTEGER NOT NULL  -- and how old they are at most
 ) STRICT;
 CREATE INDEX channel_last ON channel (last);
--- Channels that were forgotten, until the last of their events is gone. Their ids are not used again before.
-CREATE TABLE forgotten (
-  id      INTEGER PRIMARY KEY
-) STRICT;
+-- A log is written at its end and deleted at its beginning. An index by channel would be written all over with every
+-- commit; instead each event points back to others of its channel, near and far.
 CREATE TABLE event (
   seq     INTEGER PRIMARY KEY,
   channel INTEGER NOT NULL,
   prev    INTEGER NOT NULL, -- the seq of the event before it in its channel
   n       INTEGER NOT NULL, -- counts the kept events of its channel, from 1 and without holes
+  back    INTEGER NOT NULL, -- the seq of number n - 1
+  far     INTEGER NOT NULL, -- the seq of the last number before n that is a multiple of 64
+  farther INTEGER NOT NULL, -- the same for 4096
   at      INTEGER NOT NULL, -- when it came
   bytes   INTEGER NOT NULL, -- of its encoded text
   json    INTEGER NOT NULL,
@@ -50,8 +58,6 @@ CREATE TABLE event (
   key     ANY,              -- its conflation key; a BLOB when there is a NUL in it
   data    ANY NOT NULL      -- a BLOB when there is a NUL in it
 ) STRICT;
--- Ends with the rowid, which is the seq.
-CREATE INDEX event_channel ON event (channel);
 -- Idempotency keys, oldest first.
 CREATE TABLE idempotency (
   n       INTEGER PRIMARY KEY,
@@ -61,7 +67,7 @@ CREATE TABLE idempotency (
   seq     INTEGER NOT NULL,
   at      INTEGER NOT NULL
 ) STRICT;
-INSERT INTO hub VALUES (0, 0, 0, 0, 0, NULL, 0);
+INSERT INTO hub VALUES (0, 0, 0, 0, 0, 0, 0, NULL, 0);
 `
 
 /** Opens the connection that writes. Makes the log where there is none; throws when the file is something else. */

@@ -1,153 +1,178 @@
-import type { ResolvedHistoryOptions, Retention } from '../retention.ts'
-import type { ChannelState, Channels } from './channels.ts'
+import type { ResolvedHistoryOptions } from '../retention.ts'
+import type { Channels } from './channels.ts'
 import type { Connection } from './driver.ts'
-import type { Keys } from './keys.ts'
 
-/** Rows that one transaction deletes at most, so that no commit waits long for one. */
+/** Rows that one transaction looks at or deletes at most, so that no commit waits long for it. */
 const MAX_ROWS = 2_000
 /** The same while the log is more than a tenth over its bytes: many small events make way for a few large ones. */
 const MAX_ROWS_IN_NEED = 20_000
-/** Channels that one transaction looks at. */
-const MAX_CHANNELS = 250
-/** How many rows more than it shows a channel may have, as a part of those and at most. They go in bulk. */
-const SLACK = 0.1
-const MAX_SLACK = 1_000
+/** Channels that one transaction forgets at most. */
+const MAX_CHANNELS = 1_000
+/** Hidden rows are deleted in bulk: when there are so many, or this part of all. */
+const MANY_ROWS = 1_000
+const MANY = 0.1
+
+/** What is in the file, in rows of events. */
+export interface Contents {
+  readonly rows: number
+  readonly bytes: number
+  readonly hidden: number
+}
 
 /**
- * Deletes what retention does not keep. A reader goes by the same limits and never sees what is still to be deleted, but
- * for bytes: those count by rows, and what exceeds them is deleted with the commit that brings it.
+ * Deletes what retention does not keep. Readers go by the same limits and see none of it, whenever it is deleted; but the
+ * bytes of the log are those of its rows, and past `maxBytes` the oldest go at once, hidden or not.
+ *
+ * Rows are deleted in passes from the beginning of the log on, a part with each commit. So what is deleted lies together,
+ * and its pages are free at once; by channel, every commit would write all over the file.
  */
 export class Trimmer {
   readonly #options: ResolvedHistoryOptions
   readonly #channels: Channels
-  readonly #keys: Keys
   readonly #statements: ReturnType<typeof prepare>
-  /** Of all rows of events. */
-  bytes = 0
-  /** Rows that may still be deleted in this transaction. */
-  #budget = 0
-  /** Channels with a few rows too many. */
-  readonly #loose = new Set<ChannelState>()
-  /** The channel that a sweep has come to; 0 = none is under way. */
-  #sweptTo = 0
+  readonly #youngestAge: number
+  #rows = 0
+  #bytes = 0
+  /** Rows that nobody sees any more. An estimate from above: some went when the log was over its bytes. */
+  #hidden = 0
+  /** What the pass that is under way is for; it looks at everything, or only at what is old. */
+  #pass: 'none' | 'hidden' | 'old' = 'none'
+  /** How far the pass has come. */
+  #at = 0
+  /** Rows that it has deleted. */
+  #found = 0
+  /** Rows that came to be hidden since it began: it may have missed them. */
+  #missed = 0
+  /** Passes for hidden rows that find few of them become rarer. */
+  #patience = 1
 
-  constructor(db: Connection, options: ResolvedHistoryOptions, channels: Channels, keys: Keys) {
+  constructor(db: Connection, options: ResolvedHistoryOptions, channels: Channels) {
     this.#options = options
     this.#channels = channels
-    this.#keys = keys
     this.#statements = prepare(db)
+    this.#youngestAge = Math.min(...options.retentions.map(({ maxAgeMs }) => maxAgeMs))
   }
 
-  reload(bytes: number): void {
-    this.bytes = bytes
-    this.#loose.clear()
+  get contents(): Contents {
+    return { rows: this.#rows, bytes: this.#bytes, hidden: this.#hidden }
   }
 
-  /** After an append to these channels. Whether more is to be deleted than one transaction may. */
-  trim(touched: readonly ChannelState[], time: number): boolean {
-    this.#budget = this.bytes > this.#options.maxBytes * (1 + SLACK) ? MAX_ROWS_IN_NEED : MAX_ROWS
-    for (const channel of touched) {
-      const { maxEvents } = channel.retention
-      const excess = channel.n - channel.low + 1 - maxEvents
-      if (excess > Math.min(MAX_SLACK, Math.floor(maxEvents * SLACK))) this.#trimChannel(channel, time)
-      else if (excess > 0) this.#loose.add(channel)
-    }
-    const crowded = this.#channels.forgetExcess(MAX_ROWS)
-    return this.#trimBytes(time) || crowded
+  reload({ rows, bytes, hidden }: Contents): void {
+    this.#rows = rows
+    this.#bytes = bytes
+    this.#hidden = hidden
+    this.#pass = 'none'
   }
 
-  /** Looks at some of the channels, whoever publishes. Whether there are more. */
+  /** A row was added. `hides`: another one of its channel is hidden for it. */
+  added(bytes: number, hides: boolean): void {
+    this.#rows++
+    this.#bytes += bytes
+    if (hides) this.hid(1)
+  }
+
+  /** Retention shows so many rows less. */
+  hid(rows: number): void {
+    this.#hidden += rows
+    this.#missed += rows
+  }
+
+  /** Retention is another one: anything may be hidden. */
+  changed(): void {
+    this.#hidden = this.#rows
+  }
+
+  /** After an append of `events`. Whether more has to go than one transaction may delete. */
+  trim(events: number, time: number): boolean {
+    const { rows, more } = this.#channels.forgetExcess(MAX_CHANNELS)
+    this.hid(rows)
+    const crowded = this.#trimBytes()
+    if (this.#pass === 'none' && this.#isMuchHidden) this.#begin('hidden')
+    // Faster than events come.
+    if (this.#pass !== 'none') this.#look(Math.min(MAX_ROWS, 100 + 2 * events), time)
+    return more || crowded
+  }
+
+  /** Deletes some of what is hidden, whether or not anybody publishes. Whether there may be more. */
   sweep(time: number): boolean {
-    this.#budget = MAX_ROWS
-    const rows = this.#statements.channels.all(this.#sweptTo, MAX_CHANNELS) as unknown as Swept[]
-    for (const { id, name, n } of rows) {
-      const limits = limitsOf(this.#options.retentionOf(name), n, time)
-      while (this.#drop(id, limits)) if (this.#budget <= 0) return true
-      this.#sweptTo = id
-    }
-    if (rows.length === MAX_CHANNELS) return true
-    this.#sweptTo = 0
-    if (this.#dropForgotten()) return true
-    const crowded = this.#channels.forgetExcess(MAX_ROWS)
+    if (this.#pass === 'none') this.#begin(this.#isMuchHidden ? 'hidden' : 'old')
+    this.#look(MAX_ROWS, time)
+    if (this.#pass !== 'none') return true
+    const { rows, more } = this.#channels.forgetExcess(MAX_CHANNELS)
+    this.hid(rows)
     const quiet = this.#channels.forgetQuiet(time, MAX_CHANNELS)
-    const old = this.#keys.dropOld(time, MAX_ROWS)
-    return this.#trimBytes(time) || crowded || quiet || old
+    return this.#trimBytes() || more || quiet || this.#isMuchHidden
   }
 
-  /** Deletes the rows of a channel that nobody sees any more. */
-  #trimChannel(channel: ChannelState, time: number): void {
-    if (this.#budget <= 0) return
-    const { id, n, retention } = channel
-    const last = this.#drop(id, limitsOf(retention, n, time))
-    // Where none was left to delete, others went with the oldest of the whole log.
-    channel.low = last === undefined ? Math.max(channel.low, n - retention.maxEvents + 1) : last + 1
-    if (n - channel.low < retention.maxEvents) this.#loose.delete(channel)
+  get #isMuchHidden(): boolean {
+    return this.#hidden > this.#patience * Math.max(MANY_ROWS, MANY * this.#rows)
   }
 
-  /** Deletes rows at the beginning of a channel, within the budget. Gives the number of the last of them. */
-  #drop(id: number, { n, at }: Limits): number | undefined {
-    const found = this.#statements.unseen.get(id, this.#budget, n, at)
-    const { rows, seq, last, bytes } = found as { rows: number; seq: number; last: number; bytes: number }
-    if (rows === 0) return undefined
-    this.#statements.dropOf.run(id, seq)
-    this.#budget -= rows
-    this.bytes -= bytes
-    return last
+  #begin(pass: 'hidden' | 'old'): void {
+    this.#pass = pass
+    this.#at = 0
+    this.#found = 0
+    this.#missed = 0
   }
 
-  /** Too many bytes: first what nobody sees any more, then the oldest of the log. Whether there still are. */
-  #trimBytes(time: number): boolean {
+  /** Goes on with the pass for so many rows. */
+  #look(rows: number, time: number): void {
+    const end = (this.#statements.end.get(this.#at, rows - 1) ?? this.#statements.last.get()) as Place | undefined
+    if (end === undefined) return this.#end(true)
+    const deleted = this.#statements.hidden.all(this.#at, end.seq, time) as unknown as { bytes: number }[]
+    for (const { bytes } of deleted) this.#deleted(bytes)
+    this.#found += deleted.length
+    // What is old was not counted.
+    if (this.#pass === 'hidden') this.#hidden = Math.max(0, this.#hidden - deleted.length)
+    this.#at = end.seq
+    const isLast = this.#statements.end.get(this.#at, 0) === undefined
+    if (this.#pass === 'hidden' ? isLast || this.#hidden === 0 : isLast || end.at >= time - this.#youngestAge) {
+      this.#end(isLast)
+    }
+  }
+
+  /** Of a pass over everything, what it did not find is not there. */
+  #end(isWhole: boolean): void {
+    const absent = this.#hidden - this.#missed
+    if (this.#pass === 'hidden') this.#patience = this.#found < absent ? Math.min(4, this.#patience * 2) : 1
+    if (isWhole) this.#hidden = Math.min(this.#hidden, this.#missed)
+    this.#pass = 'none'
+  }
+
+  /** Too many bytes: the oldest of the log go. Whether there still are. */
+  #trimBytes(): boolean {
     const { maxBytes } = this.#options
-    if (this.bytes > maxBytes) for (const channel of this.#loose) this.#trimChannel(channel, time)
-    for (let chunk = 50; this.bytes > maxBytes && this.#budget > 0; chunk = Math.min(chunk * 4, this.#budget)) {
+    let left = this.#bytes > maxBytes * (1 + MANY) ? MAX_ROWS_IN_NEED : MAX_ROWS
+    for (let chunk = 50; this.#bytes > maxBytes && left > 0; chunk = Math.min(chunk * 4, left)) {
       const oldest = this.#statements.oldest.all(chunk) as unknown as { seq: number; bytes: number }[]
-      let dropped = 0
-      while (this.bytes > maxBytes && dropped < oldest.length) this.bytes -= oldest[dropped++]!.bytes
-      this.#budget -= dropped
-      this.#statements.dropOldest.run(oldest[dropped - 1]!.seq)
+      let count = 0
+      while (this.#bytes > maxBytes && count < oldest.length) this.#deleted(oldest[count++]!.bytes)
+      this.#statements.dropOldest.run(oldest[count - 1]!.seq)
+      left -= count
     }
-    return this.bytes > maxBytes
+    return this.#bytes > maxBytes
   }
 
-  /** Deletes the rows of channels that were forgotten. Whether there are more. */
-  #dropForgotten(): boolean {
-    for (;;) {
-      const forgotten = this.#statements.forgotten.get() as { id: number } | undefined
-      if (forgotten === undefined) return false
-      while (this.#drop(forgotten.id, EVERYTHING)) if (this.#budget <= 0) return true
-      this.#statements.unbury.run(forgotten.id)
-    }
+  #deleted(bytes: number): void {
+    this.#rows--
+    this.#bytes -= bytes
   }
 }
 
-interface Swept {
-  readonly id: number
-  readonly name: string
-  readonly n: number
-}
-
-/** Of a channel nobody sees the events up to this number, and those from before this time. */
-export interface Limits {
-  readonly n: number
+interface Place {
+  readonly seq: number
   readonly at: number
-}
-
-const EVERYTHING: Limits = { n: Number.MAX_SAFE_INTEGER, at: 0 }
-
-/** What the retention of a channel with `n` kept events hides at a time. */
-export function limitsOf({ maxEvents, maxAgeMs }: Retention, n: number, time: number): Limits {
-  return { n: n - maxEvents, at: Number.isFinite(maxAgeMs) ? time - maxAgeMs : 0 }
 }
 
 function prepare(db: Connection) {
   return {
-    channels: db.prepare('SELECT id, name, n FROM channel WHERE id > ? ORDER BY id LIMIT ?'),
-    unseen: db.prepare(`SELECT count(*) AS rows, max(seq) AS seq, max(n) AS last, sum(bytes) AS bytes
-      FROM (SELECT seq, n, at, bytes FROM event WHERE channel = ? ORDER BY seq LIMIT ?) WHERE n <= ? OR at < ?`),
-    dropOf: db.prepare('DELETE FROM event WHERE channel = ? AND seq <= ?'),
+    end: db.prepare('SELECT seq, at FROM event WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET ?'),
+    last: db.prepare('SELECT seq, at FROM event ORDER BY seq DESC LIMIT 1'),
+    hidden: db.prepare(`DELETE FROM event WHERE seq > ? AND seq <= ? AND NOT EXISTS (
+        SELECT 1 FROM channel WHERE channel.id = event.channel
+          AND event.n > channel.n - channel.keep AND event.at >= ? - channel.age
+      ) RETURNING bytes`),
     oldest: db.prepare('SELECT seq, bytes FROM event ORDER BY seq LIMIT ?'),
     dropOldest: db.prepare('DELETE FROM event WHERE seq <= ?'),
-    forgotten: db.prepare('SELECT id FROM forgotten LIMIT 1'),
-    unbury: db.prepare('DELETE FROM forgotten WHERE id = ?'),
   }
 }

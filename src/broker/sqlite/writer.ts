@@ -2,7 +2,7 @@ import type { SseError } from '../../errors.ts'
 import type { Cursor } from '../../protocol/cursor.ts'
 import { payloadDigest, scopedKey } from '../idempotency.ts'
 import type { ResolvedHistoryOptions } from '../retention.ts'
-import { Channels } from './channels.ts'
+import { Channels, FAR, FARTHER } from './channels.ts'
 import { type Connection, type Driver, sqliteCode } from './driver.ts'
 import { Epochs } from './epochs.ts'
 import { unavailable, unknown } from './failure.ts'
@@ -18,6 +18,9 @@ import {
 } from './messages.ts'
 import { type Durability, openForWriting } from './schema.ts'
 import { Trimmer } from './trimmer.ts'
+
+/** Idempotency keys that one transaction drops for their age. */
+const MAX_KEYS_AT_ONCE = 2_000
 
 /** What a writer writes to, and how. */
 export interface WriterSettings {
@@ -69,6 +72,11 @@ export class LogWriter {
     this.#settings = settings
     this.#connect()
     this.#time = Math.max(this.#time, wallTime)
+    // Retention may be another one than last time.
+    this.#transact(this.#time, ({ channels, trimmer }) => {
+      if (channels.retain()) trimmer.changed()
+      return false
+    })
   }
 
   get seq(): number {
@@ -97,9 +105,10 @@ export class LogWriter {
       if (prevs.length > 0) {
         tables.epochs.serve(base)
         this.#special = special
-        more = tables.trimmer.trim(tables.channels.flush(time), time)
+        tables.channels.flush(time)
+        more = tables.trimmer.trim(prevs.length, time)
       }
-      if (sweep) more = tables.trimmer.sweep(time) || more
+      if (sweep) more = sweepSome(tables, time) || more
       this.#writeHub(tables, time)
       appended = { base, more, prevs, special }
     } catch (error) {
@@ -119,7 +128,7 @@ export class LogWriter {
 
   /** Deletes some of what is not kept. */
   sweep(time: number): LogState {
-    return this.#transact(time, ({ trimmer }) => trimmer.sweep(time))
+    return this.#transact(time, (tables) => sweepSome(tables, time))
   }
 
   close(): void {
@@ -190,28 +199,34 @@ export class LogWriter {
 
   /** Appends an event. Gives its `prev`. */
   #store({ channels, trimmer, statements }: Tables, event: PackedEvent, time: number): number {
-    const channel = channels.touch(event.channel)
-    const prev = channel.last
     const seq = ++this.#seq
+    const channel = channels.touch(event.channel, seq)
+    const prev = channel.last
     channel.last = seq
     const { data, json, conflationKey, bytes } = event
     // What is not kept is simply missing: the next event's `prev` names it.
-    if (channel.retention.maxEvents > 0 && bytes <= this.#settings.history.maxBytes / 16) {
-      const key = conflationKey === undefined ? null : toColumn(conflationKey)
-      const type = event.event ?? null
-      statements.event.run(seq, channel.id, prev, ++channel.n, time, bytes, json ? 1 : 0, type, key, toColumn(data))
-      trimmer.bytes += bytes
-    }
+    if (channel.keep === 0 || bytes > this.#settings.history.maxBytes / 16) return prev
+    const n = ++channel.n
+    const { id, tail, far, farther } = channel
+    const type = event.event ?? null
+    const key = conflationKey === undefined ? null : toColumn(conflationKey)
+    const isJson = json ? 1 : 0
+    statements.event.run(seq, id, prev, n, tail, far, farther, time, bytes, isJson, type, key, toColumn(data))
+    channel.tail = seq
+    if (n % FAR === 0) channel.far = seq
+    if (n % FARTHER === 0) channel.farther = seq
+    trimmer.added(bytes, n > channel.keep)
     return prev
   }
 
   #writeHub({ channels, trimmer, statements }: Tables, time: number): void {
-    const state = `${this.#seq} ${channels.floor} ${trimmer.bytes}`
+    const { rows, bytes, hidden } = trimmer.contents
+    const state = `${this.#seq} ${channels.floor} ${rows} ${hidden}`
     if (state === this.#written) return
     this.#written = state
     this.#time = Math.max(this.#time, time)
     const special = this.#special === undefined ? null : JSON.stringify(this.#special)
-    statements.hub.run(this.#seq, channels.floor, this.#time, trimmer.bytes, special)
+    statements.hub.run(this.#seq, channels.floor, this.#time, rows, bytes, hidden, special)
   }
 
   /** Takes back what a transaction has done before its COMMIT. */
@@ -269,7 +284,7 @@ export class LogWriter {
         db,
         channels,
         keys,
-        trimmer: new Trimmer(db, history, channels, keys),
+        trimmer: new Trimmer(db, history, channels),
         epochs: new Epochs(db, epoch),
         statements: prepare(db),
       }
@@ -292,13 +307,13 @@ export class LogWriter {
   }
 
   #reload({ channels, keys, trimmer, epochs, statements }: Tables): void {
-    const { seq, floor, time, bytes, special } = statements.state.get() as unknown as HubRow
+    const { seq, floor, time, rows, bytes, hidden, special } = statements.state.get() as unknown as HubRow
     channels.reload(floor)
     keys.reload()
-    trimmer.reload(bytes)
+    trimmer.reload({ rows, bytes, hidden })
     epochs.reload()
     this.#seq = seq
-    this.#written = `${seq} ${floor} ${bytes}`
+    this.#written = `${seq} ${floor} ${rows} ${hidden}`
     this.#time = Math.max(this.#time, time)
     this.#special = special === null ? undefined : (JSON.parse(special) as Special)
   }
@@ -308,18 +323,26 @@ export class LogWriter {
   }
 }
 
+/** Deletes some of what is not kept. Whether there may be more. */
+function sweepSome({ trimmer, keys }: Tables, time: number): boolean {
+  const more = trimmer.sweep(time)
+  return keys.dropOld(time, MAX_KEYS_AT_ONCE) || more
+}
+
 interface HubRow {
   readonly seq: number
   readonly floor: number
   readonly time: number
+  readonly rows: number
   readonly bytes: number
+  readonly hidden: number
   readonly special: string | null
 }
 
 function prepare(db: Connection) {
   return {
-    state: db.prepare('SELECT seq, floor, time, bytes, special FROM hub'),
-    hub: db.prepare('UPDATE hub SET seq = ?, floor = ?, time = ?, bytes = ?, special = ?'),
-    event: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    state: db.prepare('SELECT seq, floor, time, rows, bytes, hidden, special FROM hub'),
+    hub: db.prepare('UPDATE hub SET seq = ?, floor = ?, time = ?, rows = ?, bytes = ?, hidden = ?, special = ?'),
+    event: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
   }
 }
