@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
-import type { Loss, PageLimit, Selector, StoredEvent } from './broker.ts'
+import type { PageLimit, Selector, StoredEvent } from './broker.ts'
+import { mergePage, type Series } from './merge.ts'
 import type { ResolvedHistoryOptions, Retention } from './retention.ts'
 import { type Excerpt, firstAfter, sizeOf } from './tail.ts'
 
@@ -91,27 +92,7 @@ export class History {
   /** What is kept after `after`, with every loss in its place. `end` is the last `seq` of the log. */
   read(after: number, end: number, selector: Selector, max: PageLimit): Excerpt {
     this.#trim(this.#clock.monotonic())
-    const readers = this.#readersAfter(after, selector)
-    // The next one to read is the last of the array.
-    readers.sort((a, b) => b.seq - a.seq)
-    const items: (StoredEvent | Loss)[] = []
-    let bytes = 0
-    let upto = after
-    for (let reader = readers.pop(); reader !== undefined; reader = readers.pop()) {
-      const { seq, event } = reader
-      if (event === undefined && seq === upto && items.length > 0) {
-        // Channels that lost up to the same place share one loss: two of one position could be cut apart.
-        const { channels } = items.pop() as Loss
-        items.push({ seq, channels: [...channels, reader.name] })
-      } else {
-        bytes += event?.bytes ?? 0
-        if (items.length > 0 && (items.length >= max.events || bytes > max.bytes)) return { items, upto, end: false }
-        items.push(event?.event ?? { seq, channels: [reader.name] })
-        upto = seq
-      }
-      if (reader.advance()) insert(readers, reader)
-    }
-    return { items, upto: end, end: true }
+    return mergePage(this.#readersAfter(after, selector), after, end, max)
   }
 
   /** The last `count` kept events of each channel, the newest of all within `max`, in the order of the log. */
@@ -265,7 +246,7 @@ export class History {
 }
 
 /** Reads one channel from a position on: its events, and a loss wherever the one before is not the one that was there. */
-class Reader {
+class Reader implements Series<StoredEvent> {
   readonly name: string
   readonly #log: ChannelLog | undefined
   /** What is lost when there is no log: the channel was forgotten, or `name` is a pattern. */
@@ -273,10 +254,9 @@ class Reader {
   /** Up to here everything has been read or told as lost. */
   #at: number
   #index: number
-  /** The `seq` of the next item. */
   seq = 0
-  /** The next item, unless it is a loss. */
-  event: Kept | undefined
+  event: StoredEvent | undefined
+  bytes = 0
 
   constructor(name: string, log: ChannelLog | undefined, after: number, lost: number) {
     this.name = name
@@ -287,7 +267,6 @@ class Reader {
     this.#look()
   }
 
-  /** To the next item; false when there is none. */
   advance(): boolean {
     this.#at = this.seq
     if (this.event !== undefined) this.#index++
@@ -297,20 +276,9 @@ class Reader {
   #look(): boolean {
     const next = this.#log?.kept[this.#index]
     const before = next?.event.prev ?? this.#log?.last ?? this.#lost
-    this.event = before > this.#at ? undefined : next
-    this.seq = this.event === undefined ? before : this.event.event.seq
+    this.event = before > this.#at ? undefined : next?.event
+    this.bytes = next?.bytes ?? 0
+    this.seq = this.event?.seq ?? before
     return this.seq > this.#at
   }
-}
-
-/** Puts a reader back where its next item belongs. */
-function insert(readers: Reader[], reader: Reader): void {
-  let low = 0
-  let high = readers.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (readers[middle]!.seq > reader.seq) low = middle + 1
-    else high = middle
-  }
-  readers.splice(low, 0, reader)
 }

@@ -10,7 +10,12 @@ export const KEY_LIFETIME_MS = 600_000
 export const MAX_KEYS = 100_000
 
 /** What a repeat must repeat: everything a subscriber could tell apart. */
-export function payloadDigest({ event, data, json, conflationKey }: NewEvent): string {
+export function payloadDigest({
+  event,
+  data,
+  json,
+  conflationKey,
+}: Pick<NewEvent, 'event' | 'data' | 'json' | 'conflationKey'>): string {
   return createHash('sha256')
     .update(JSON.stringify([event ?? null, json, conflationKey ?? null]))
     .update('\n')
@@ -19,7 +24,7 @@ export function payloadDigest({ event, data, json, conflationKey }: NewEvent): s
 }
 
 /** Keys are scoped to the channel; NUL is in no channel name. */
-export function scopedKey({ channel, idempotencyKey }: NewEvent): string {
+export function scopedKey({ channel, idempotencyKey }: Pick<NewEvent, 'channel' | 'idempotencyKey'>): string {
   return `${channel}\0${idempotencyKey}`
 }
 

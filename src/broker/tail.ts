@@ -1,17 +1,11 @@
 import { encodedLength } from '../protocol/frame.ts'
-import type { Loss, PageLimit, Selector, StoredEvent } from './broker.ts'
+import type { PageLimit, Selector, StoredEvent } from './broker.ts'
+import type { Merged } from './merge.ts'
 
 const MAX_EVENTS = 10_000
 const MAX_BYTES = 16 * 1024 * 1024
 
-/** A page of items with where it reaches; the rest of a `Page` is the broker's to say. */
-export interface Excerpt {
-  readonly items: readonly (StoredEvent | Loss)[]
-  /** Complete for the selector up to here. */
-  readonly upto: number
-  /** Whether there is nothing after it. */
-  readonly end: boolean
-}
+export type Excerpt = Merged<StoredEvent>
 
 /** The bytes that an event counts for in limits and retention: its text, without the few of its ID. */
 export function sizeOf(event: StoredEvent): number {

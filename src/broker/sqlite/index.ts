@@ -1,0 +1,14 @@
+import { resolveSqliteOptions, type SqliteBrokerOptions } from './options.ts'
+import { FileBroker, type SqliteBroker } from './sqlite-broker.ts'
+
+export type { HistoryOptions, RetentionOptions } from '../retention.ts'
+export type { SqliteBroker, SqliteBrokerOptions }
+
+/**
+ * A log in a SQLite file: nothing is lost by a restart, a crash, or a deploy, and a client that comes back goes on where
+ * it was. One file serves one hub of one process. It needs Node 22.13 or newer, or `better-sqlite3` 12 beside this
+ * package. Throws a TypeError that names a wrong option; what is wrong with the file rejects `hub.ready()`.
+ */
+export function sqliteBroker(options: SqliteBrokerOptions): SqliteBroker {
+  return new FileBroker(resolveSqliteOptions(options))
+}

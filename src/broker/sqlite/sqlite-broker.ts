@@ -1,0 +1,215 @@
+import { resolve } from 'node:path'
+import { SseError } from '../../errors.ts'
+import { type Cursor, formatCursor, newEpoch } from '../../protocol/cursor.ts'
+import { encodeFields } from '../../protocol/encode.ts'
+import type { EventType } from '../../protocol/fields.ts'
+import { EventFrame } from '../../protocol/frame.ts'
+import type { Broker, BrokerListener, NewEvent, Page, PageLimit, Receipt, Selector, StoredEvent } from '../broker.ts'
+import { Tail } from '../tail.ts'
+import { Commits, type CommitsHost } from './commits.ts'
+import { unavailable } from './failure.ts'
+import type { EventRow, Names, PageRows, ReaderRequest } from './messages.ts'
+import type { SqliteBrokerSettings } from './options.ts'
+import { Thread } from './thread.ts'
+
+/** A broker whose log is a SQLite file. */
+export interface SqliteBroker extends Broker {
+  /**
+   * Writes a copy of the log as it is at a moment of this call into a new file, while publishing and reading go on. The
+   * way to copy a log that is in use: its file alone lacks what is still in the write-ahead log. Resolves when the copy is
+   * on the disk. Rejects with ERR_SSE_BROKER_UNAVAILABLE, and leaves nothing behind, when it cannot be written or is
+   * there already.
+   */
+  backup(file: string): Promise<void>
+}
+
+/**
+ * The side of the broker that lives in the thread of the hub: it keeps the newest events in memory, and asks two threads
+ * for the rest, one that writes and one that reads.
+ */
+export class FileBroker implements SqliteBroker {
+  readonly #settings: SqliteBrokerSettings
+  /** The name of this life of the log. Each opening is one, because the file may be an older copy of itself. */
+  readonly #epoch = newEpoch()
+  readonly #commits: Commits
+  #reader: Thread<ReaderRequest> | undefined
+  readonly #tail = new Tail()
+  /** What was handed to the listener. */
+  #top: Cursor = { epoch: this.#epoch, seq: 0 }
+  #listener: BrokerListener | undefined
+  #starting: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+  /** The time of the log minus that of the monotonic clock: a stepped wall clock ages nothing. */
+  #timeOffset = 0
+
+  constructor(settings: SqliteBrokerSettings) {
+    this.#settings = settings
+    const { clock, data, worker } = settings
+    const host: CommitsHost = {
+      epoch: this.#epoch,
+      clock,
+      time: () => this.#time(),
+      opened: (time) => {
+        this.#timeOffset = Math.max(this.#timeOffset, time - clock.monotonic())
+      },
+      committed: (events, seq) => {
+        for (const event of events) this.#tail.append(event)
+        this.#top = this.#cursor(seq)
+        this.#listener?.events(events, this.#top)
+      },
+      moved: (seq) => {
+        const previous = this.#top
+        this.#tail.reset(seq)
+        this.#top = this.#cursor(seq)
+        this.#listener?.suspect(previous)
+      },
+    }
+    this.#commits = new Commits(host, (onDeath) => new Thread(worker, { ...data, role: 'writer' }, onDeath))
+  }
+
+  async start(listener: BrokerListener): Promise<void> {
+    this.#assertOpen()
+    if (this.#starting !== undefined) throw new TypeError('A broker serves one hub: make another one for another hub.')
+    this.#starting = this.#start(listener)
+    await this.#starting
+  }
+
+  async #start(listener: BrokerListener): Promise<void> {
+    // It begins at once, and opens what the writer has made.
+    const reader = this.#startReader()
+    let end: number
+    try {
+      end = await this.#commits.open()
+      await reader.ask({ do: 'open' })
+    } catch (error) {
+      await Promise.all([this.#commits.close(), reader.end()])
+      throw unavailable(error)
+    }
+    this.#tail.reset(end)
+    this.#top = this.#cursor(end)
+    this.#listener = listener
+  }
+
+  top(): Cursor {
+    return this.#top
+  }
+
+  async publish(groups: readonly (readonly NewEvent[])[]): Promise<readonly (readonly Receipt[] | SseError)[]> {
+    this.#assertStarted()
+    return this.#commits.publish(groups)
+  }
+
+  async subscribe(): Promise<void> {
+    this.#assertOpen()
+  }
+
+  unsubscribe(): void {}
+
+  async read(after: Cursor | undefined, selector: Selector, max: PageLimit): Promise<Page> {
+    const names = namesOf(selector)
+    return this.#read({ do: 'read', epoch: this.#epoch, after, selector: names, max, time: this.#time() })
+  }
+
+  recent(after: Cursor, selector: Selector, max: PageLimit): Page | undefined {
+    if (this.#closing !== undefined || after.epoch !== this.#epoch) return undefined
+    const excerpt = this.#tail.read(after.seq, this.#top.seq, selector, max)
+    if (excerpt === undefined) return undefined
+    const { items, upto, end } = excerpt
+    return { status: 'ok', from: after, items, upto: this.#cursor(upto), end }
+  }
+
+  async latest(count: number, selector: Selector, max: PageLimit): Promise<Page> {
+    return this.#read({ do: 'latest', count, selector: namesOf(selector), max, time: this.#time() })
+  }
+
+  async backup(file: string): Promise<void> {
+    this.#assertStarted()
+    if (typeof file !== 'string' || file === '') throw new TypeError('backup() takes the path of a new file.')
+    await this.#starting
+    // In a thread of its own: a large log takes its time.
+    const thread = this.#newReader()
+    try {
+      await thread.ask({ do: 'backup', to: resolve(file) })
+    } catch (error) {
+      throw unavailable(error)
+    } finally {
+      await thread.end()
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.#starting?.catch(() => {})
+    if (this.#starting !== undefined) await this.#commits.close()
+    this.#listener = undefined
+    await this.#reader?.end()
+  }
+
+  async #read(request: Extract<ReaderRequest, { time: number }>): Promise<Page> {
+    this.#assertStarted()
+    // A position that is given out has to be known after a restart.
+    await this.#commits.serve()
+    this.#assertOpen()
+    const reader = this.#reader?.isDead === false ? this.#reader : this.#startReader()
+    try {
+      return this.#page(await reader.ask<PageRows>(request))
+    } catch (error) {
+      throw unavailable(error)
+    }
+  }
+
+  #page({ status, from, items, upto, end }: PageRows): Page {
+    return {
+      status,
+      from: this.#cursor(from),
+      items: items.map((item) => ('channels' in item ? item : this.#stored(item))),
+      upto: this.#cursor(upto),
+      end,
+    }
+  }
+
+  /** An event that was read. It has no idempotency key: that is nobody's business any more. */
+  #stored(row: EventRow): StoredEvent {
+    const { channel, seq, prev, data, json } = row
+    // Checked when it was published.
+    const type = (row.type ?? undefined) as EventType | undefined
+    const source = { channel, event: type, data, json, fields: encodeFields(type, data) }
+    const frame = new EventFrame(formatCursor(this.#cursor(seq)), source)
+    return { ...source, conflationKey: row.key ?? undefined, idempotencyKey: undefined, seq, prev, frame }
+  }
+
+  #startReader(): Thread<ReaderRequest> {
+    this.#reader = this.#newReader()
+    return this.#reader
+  }
+
+  #newReader(): Thread<ReaderRequest> {
+    const { worker, data } = this.#settings
+    return new Thread(worker, { ...data, role: 'reader' })
+  }
+
+  #time(): number {
+    return Math.floor(this.#settings.clock.monotonic() + this.#timeOffset)
+  }
+
+  #cursor(seq: number): Cursor {
+    return { epoch: this.#epoch, seq }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new SseError('ERR_SSE_BROKER_UNAVAILABLE', 'The broker is closed.')
+  }
+
+  #assertStarted(): void {
+    this.#assertOpen()
+    if (this.#starting === undefined) throw new SseError('ERR_SSE_BROKER_UNAVAILABLE', 'The broker was not started.')
+  }
+}
+
+function namesOf({ channels, patterns }: Selector): Names {
+  return { channels, patterns }
+}

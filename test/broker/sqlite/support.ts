@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import type { BrokerListener, NewEvent, StoredEvent } from '../../../src/broker/broker.ts'
+import { resolveSqliteOptions, type SqliteBrokerOptions } from '../../../src/broker/sqlite/options.ts'
+import { FileBroker } from '../../../src/broker/sqlite/sqlite-broker.ts'
+import { isSseError } from '../../../src/errors.ts'
+import type { Cursor } from '../../../src/protocol/cursor.ts'
+import type { Fault } from './faulty-driver.ts'
+import { event } from './log.ts'
+
+/** A new folder that is gone after the test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'express-sse-hub-sqlite-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** The file of a new log. */
+export function temporaryFile(): string {
+  return join(temporaryFolder(), 'hub.db')
+}
+
+/** What its listener was told, in one line for each call. */
+export type Told = string
+
+/** A broker whose threads run `worker`. It is closed after the test. */
+export function brokerOf(worker: URL, options: SqliteBrokerOptions): FileBroker {
+  const broker = new FileBroker({ ...resolveSqliteOptions(options), worker })
+  onTestFinished(() => broker.close())
+  return broker
+}
+
+/** A broker that has been started, and what its listener was told. */
+export class Started {
+  readonly broker: FileBroker
+  readonly told: Told[] = []
+
+  private constructor(broker: FileBroker) {
+    this.broker = broker
+  }
+
+  static async open(worker: URL, options: SqliteBrokerOptions): Promise<Started> {
+    const started = new Started(brokerOf(worker, options))
+    await started.broker.start(started.#listener)
+    return started
+  }
+
+  readonly #listener: BrokerListener = {
+    events: (batch: readonly StoredEvent[], top: Cursor) => {
+      this.told.push(`${batch.map(({ data }) => data).join(' ')} to ${top.seq}`)
+    },
+    suspect: (previous) => this.told.push(`suspect from ${previous.seq} to ${this.broker.top().seq}`),
+  }
+
+  /** Publishes one group. Gives its receipts as `seq`, `seq again`, or the code of what went wrong. */
+  async publish(...events: readonly (string | NewEvent)[]): Promise<string> {
+    const group = events.map((given) => (typeof given === 'string' ? event(given) : given))
+    const [outcome] = await this.broker.publish([group]).catch((error) => {
+      if (isSseError(error)) return [error]
+      throw error
+    })
+    if (isSseError(outcome)) return outcome.code
+    return outcome!.map(({ id, duplicate }) => `${id.seq}${duplicate ? ' again' : ''}`).join(' ')
+  }
+}
+
+/** Tells the faulty worker of a log what goes wrong next, and how many pages its file may have. */
+export function plan(file: string, faults: readonly Fault[], maxPages?: number): void {
+  writeFileSync(`${file}-faults`, JSON.stringify({ faults, maxPages }))
+}
