@@ -2,40 +2,41 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import express from 'express'
-import { ChannelHub, memoryBroker } from '../src/index.ts'
+import { ChannelHub } from '../src/index.ts'
+import { brokerOf, DEFAULT_BROKER } from './broker.ts'
 import { LogFile } from './log-file.ts'
 import { measureMachine } from './machine.ts'
 import { logRequests } from './requests.ts'
 
 // One page, one connection, four channels with real sources. See the README, "The demo".
 
-const { HUB_BROKER = 'memory', LOG_FILE, PORT = '3000' } = process.env
+const { HUB_BROKER = DEFAULT_BROKER, LOG_FILE, PORT = '3000' } = process.env
 
 function fail(message: string): never {
   process.stderr.write(`${message}\n`)
   process.exit(1)
 }
 
-if (HUB_BROKER !== 'memory')
-  fail(`HUB_BROKER is ${JSON.stringify(HUB_BROKER)}. There is 'memory' (the default), and nothing else yet.`)
 if (!/^\d{1,5}$/.test(PORT) || Number(PORT) > 65_535)
   fail(`PORT is ${JSON.stringify(PORT)}: a number up to 65535, 0 = any.`)
 
-const hub = new ChannelHub({
-  broker: memoryBroker({
-    history: { maxEvents: 1_000, channels: { machine: { maxEvents: 240 }, log: { maxEvents: 5_000 } } },
-  }),
-  maxStreams: 10_000,
+const broker = brokerOf(HUB_BROKER, {
+  maxEvents: 1_000,
+  channels: { machine: { maxEvents: 240 }, log: { maxEvents: 5_000 } },
 })
-
-hub.on('error', (error, { channel = 'the hub' }) => process.stderr.write(`${channel}: ${error}\n`))
+if (broker === undefined) fail(`HUB_BROKER is ${JSON.stringify(HUB_BROKER)}: 'memory', or 'sqlite:' and a file.`)
+const hub = new ChannelHub({ broker, maxStreams: 10_000 })
 
 let state: 'starting' | 'up' | 'draining' = 'starting'
+hub.on('error', (error, { channel = 'the hub' }) => {
+  // A start that fails is told of below.
+  if (state !== 'starting') process.stderr.write(`${channel}: ${error}\n`)
+})
 const ready = hub.ready().then(
   () => {
     if (state === 'starting') state = 'up'
   },
-  (error) => fail(`The broker is not up: ${error}`),
+  (error: Error) => fail(`The broker is not up (HUB_BROKER=${HUB_BROKER}): ${error.message}`),
 )
 
 const app = express()

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { DEFAULT_BROKER } from '../../demo/broker.ts'
 import { openStream } from '../../src/testing/index.ts'
 import { type Demo, runDemo, startDemo } from '../support/demo.ts'
 
@@ -108,14 +109,37 @@ describe('the demo', () => {
       { PORT: 'x' },
       { PORT: String(demo.port) },
       { LOG_FILE: folder },
+      { HUB_BROKER: `sqlite:${file}` },
     ]) {
-      const child = runDemo({ PORT: '0', ...env })
+      const child = runDemo({ PORT: '0', HUB_BROKER: 'memory', ...env })
       const [[code], said] = await Promise.all([once(child, 'exit'), text(child.stderr!)])
       expect(code).toBe(1)
-      expect(said).toContain(Object.values(env)[0])
+      expect(said).toContain(env.HUB_BROKER?.startsWith('sqlite:') ? 'not a SQLite database' : Object.values(env)[0])
       // A sentence, and no stack.
       expect(said).toMatch(/^.+\n$/)
     }
+  })
+
+  it('loses nothing when it is started again, with its log in a file', async () => {
+    const env = { HUB_BROKER: `sqlite:${join(folder, 'new', 'hub.db')}` }
+    const first = await startDemo(env)
+    const say = (at: Demo, body: string) =>
+      fetch(`${at.url}/channels/board`, { method: 'POST', body, headers: { 'Content-Type': 'text/plain' } })
+    await using before = await openStream(first.url, '/channels/board')
+    const { id } = await before.next({ type: 'hub.open' })
+    for (const text of ['a', 'b', 'c']) expect((await say(first, text)).status).toBe(201)
+    await before.next({ type: 'message' })
+    first.process.kill('SIGKILL')
+    expect(await first.stop()).toBeNull()
+    const second = await startDemo(env)
+    await using after = await openStream(second.url, '/channels/board', { lastEventId: id })
+    expect((await after.next({ type: 'hub.open' })).json()).toMatchObject({ resumed: true })
+    for (const text of ['a', 'b', 'c']) expect((await after.next()).data).toBe(text)
+    expect(await second.stop()).toBe(0)
+  })
+
+  it('keeps its log in a file if nothing else is said', () => {
+    expect(DEFAULT_BROKER).toBe('sqlite:./data/hub.db')
   })
 
   it('drains on SIGTERM: tells every stream, ends them, and exits with 0', async () => {

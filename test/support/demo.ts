@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
-/** The demo in a process of its own, as `npm start` runs it. */
+/** The demo in a process of its own, as `npm start` runs it, but with its log in memory if nothing else is said. */
 export interface Demo {
   readonly url: string
   readonly port: number
@@ -16,7 +16,7 @@ export interface Demo {
 }
 
 export async function startDemo(env: Record<string, string> = {}): Promise<Demo> {
-  const child = runDemo({ PORT: '0', ...env })
+  const child = runDemo({ PORT: '0', HUB_BROKER: 'memory', ...env })
   let output = ''
   child.stderr!.on('data', (text) => process.stderr.write(text))
   const url = await new Promise<string>((resolve, reject) => {
