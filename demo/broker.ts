@@ -2,16 +2,17 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { HistoryOptions } from '../src/broker/retention.ts'
 import { sqliteBroker } from '../src/broker/sqlite/index.ts'
+import type { Clock } from '../src/clock.ts'
 import { type Broker, memoryBroker } from '../src/index.ts'
 
 /** Where the log is when nobody says otherwise: beside the demo, so that a restart loses nothing. */
 export const DEFAULT_BROKER = 'sqlite:./data/hub.db'
 
 /** The broker that `HUB_BROKER` names: `memory`, or `sqlite:` and a file. Undefined when it names none. */
-export function brokerOf(name: string, history: HistoryOptions): Broker | undefined {
-  if (name === 'memory') return memoryBroker({ history })
+export function brokerOf(name: string, history: HistoryOptions, clock?: Clock): Broker | undefined {
+  if (name === 'memory') return memoryBroker({ history, clock })
   const file = /^sqlite:(.+)$/.exec(name)?.[1]
   if (file === undefined) return undefined
   mkdirSync(dirname(file), { recursive: true })
-  return sqliteBroker({ file, history })
+  return sqliteBroker({ file, history, clock })
 }

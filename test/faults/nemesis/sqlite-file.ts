@@ -1,0 +1,51 @@
+import { cp, open, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { connectionsOf, inSilence, type Nemesis } from '../nemesis.ts'
+
+// What can happen to the file of a log on SQLite, besides what can happen to its process.
+
+/** What belongs to a database: without its write-ahead log it is another one. */
+const PARTS = ['', '-wal']
+
+/** The end of the write-ahead log is gone, as after a power failure of a disk that lied. */
+export function walCutShort(file: string): Nemesis {
+  return {
+    name: 'write-ahead log cut short',
+    lossy: true,
+    async strike({ hub, random }) {
+      await hub.kill()
+      const wal = `${file}-wal`
+      const { size } = await stat(wal)
+      const handle = await open(wal, 'r+')
+      await handle.truncate(Math.floor(size * (0.5 + random() / 2)))
+      await handle.close()
+      // The index of the write-ahead log is made anew by who opens it.
+      await rm(`${file}-shm`, { force: true })
+      await hub.start()
+    },
+  }
+}
+
+/** Somebody restores a backup that was taken a while ago. */
+export function backupRestored(file: string): Nemesis {
+  return {
+    name: 'older copy restored',
+    lossy: true,
+    async strike(target) {
+      const { hub, load } = target
+      const copy = join(dirname(file), 'copy.db')
+      await inSilence(target, async () => {
+        const before = connectionsOf(target)
+        await hub.kill()
+        for (const part of PARTS) await cp(`${file}${part}`, `${copy}${part}`, { force: true })
+        await hub.start()
+        await target.reconnected(before)
+      })
+      await load(500)
+      await hub.kill()
+      for (const part of [...PARTS, '-shm']) await rm(`${file}${part}`, { force: true })
+      for (const part of PARTS) await cp(`${copy}${part}`, `${file}${part}`)
+      await hub.start()
+    },
+  }
+}

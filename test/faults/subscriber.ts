@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import type { Seen, Subscription } from './story.ts'
+
+/** A client that comes back with the last event ID it has, a short while after every end of its connection. */
+export class Subscriber implements Subscription {
+  readonly name: string
+  readonly channels: readonly string[]
+  readonly seen: Seen[] = []
+  lastEventId = ''
+  /** How many connections have got their `hub.open`. */
+  opened = 0
+  readonly #url: () => string
+  readonly #abort = new AbortController()
+  #running: Promise<void> | undefined
+  #waiting: (() => void)[] = []
+
+  constructor(url: () => string, name: string, channels: readonly string[]) {
+    this.#url = url
+    this.name = name
+    this.channels = channels
+  }
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort()
+    await this.#running
+  }
+
+  /** Resolves as soon as `condition` holds; rejects, saying `what`, when it takes too long. */
+  async until(condition: () => boolean, what: string, ms = 20_000): Promise<void> {
+    const end = performance.now() + ms
+    while (!condition()) {
+      if (performance.now() > end) throw new Error(`${this.name}: ${what}: not within ${ms} ms`)
+      await Promise.race([new Promise<void>((resolve) => this.#waiting.push(resolve)), sleep(50)])
+    }
+  }
+
+  has(uid: string): boolean {
+    return this.seen.some((item) => item.what === 'event' && item.uid === uid)
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#abort.signal.aborted) {
+      await this.#connect().catch(() => {})
+      if (this.seen.at(-1)?.what !== 'cut') this.#see({ what: 'cut' })
+      await sleep(20 + Math.random() * 30)
+    }
+  }
+
+  async #connect(): Promise<void> {
+    const query = this.channels.map((channel) => `channel=${channel}`).join('&')
+    const sent = this.lastEventId
+    const answer = await fetch(`${this.#url()}/channels?${query}`, {
+      headers: { Accept: 'text/event-stream', ...(sent !== '' && { 'Last-Event-ID': sent }) },
+      signal: this.#abort.signal,
+    })
+    if (!answer.ok) throw new Error(`${answer.status}`)
+    const parser = createParser({ onEvent: (event) => this.#read(event, sent) })
+    const decoder = new TextDecoder()
+    for await (const bytes of answer.body!) parser.feed(decoder.decode(bytes, { stream: true }))
+  }
+
+  #read({ event, id, data }: EventSourceMessage, sent: string): void {
+    if (id !== undefined) this.lastEventId = id
+    const content = JSON.parse(data)
+    if (event === 'hub.open') {
+      this.opened++
+      this.#see({ what: 'open', sent, resumed: content.resumed, id })
+    } else if (event === 'hub.gap') {
+      this.#see({ what: 'gap', ...content })
+    } else if (event === undefined) {
+      this.#see({ what: 'event', id: id!, ...content })
+    }
+  }
+
+  #see(item: Seen): void {
+    this.seen.push(item)
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+}
