@@ -34,7 +34,7 @@ export class Subscriber implements Subscription {
   async until(condition: () => boolean, what: string, ms = 20_000): Promise<void> {
     const end = performance.now() + ms
     while (!condition()) {
-      if (performance.now() > end) throw new Error(`${this.name}: ${what}: not within ${ms} ms`)
+      if (performance.now() > end) throw new Error(`${this.name}: ${what}: not within ${ms} ms; last seen ${JSON.stringify(this.seen.slice(-4))}`)
       await Promise.race([new Promise<void>((resolve) => this.#waiting.push(resolve)), sleep(50)])
     }
   }
