@@ -253,9 +253,6 @@ export class LogWriter {
       this.#disconnect()
       try {
         this.#connect()
-        // A commit that failed may have left all of it in the write-ahead log, to be found after a crash. What is
-        // written now takes its place.
-        this.#tables!.db.exec('UPDATE hub SET fence = fence + 1')
       } catch {
         this.#disconnect()
         // A disk that is full has not taken the end of the commit, by which a recovery would know it.
@@ -288,6 +285,9 @@ export class LogWriter {
         epochs: new Epochs(db, epoch),
         statements: prepare(db),
       }
+      // A commit that failed may have left all of it in the write-ahead log, to be found after a crash: what is written
+      // now takes its place. And a file that cannot be written to is found out before anybody needs it.
+      db.exec('UPDATE hub SET fence = fence + 1')
       this.#reload(tables)
       this.#tables = tables
     } catch (error) {
