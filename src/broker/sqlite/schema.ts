@@ -35,8 +35,9 @@ CREATE TABLE channel (
   at      INTEGER NOT NULL, -- when that came
   n       INTEGER NOT NULL, -- how many of its events have ever been kept
   tail    INTEGER NOT NULL, -- the seq of the last of them
-  far     INTEGER NOT NULL, -- the seq of the last of them whose number is a multiple of 64
-  farther INTEGER NOT NULL, -- the same for 4096
+  tail16  INTEGER NOT NULL, -- the seq of the last of them whose number is a multiple of 16
+  tail256 INTEGER NOT NULL,
+  tail4096 INTEGER NOT NULL,
   keep    INTEGER NOT NULL, -- how many of them its retention shows
   age     INTEGER NOT NULL  -- and how old they are at most
 ) STRICT;
@@ -49,8 +50,9 @@ CREATE TABLE event (
   prev    INTEGER NOT NULL, -- the seq of the event before it in its channel
   n       INTEGER NOT NULL, -- counts the kept events of its channel, from 1 and without holes
   back    INTEGER NOT NULL, -- the seq of number n - 1
-  far     INTEGER NOT NULL, -- the seq of the last number before n that is a multiple of 64
-  farther INTEGER NOT NULL, -- the same for 4096
+  back16  INTEGER NOT NULL, -- the seq of the last number before n that is a multiple of 16
+  back256 INTEGER NOT NULL,
+  back4096 INTEGER NOT NULL,
   at      INTEGER NOT NULL, -- when it came
   bytes   INTEGER NOT NULL, -- of its encoded text
   json    INTEGER NOT NULL,
