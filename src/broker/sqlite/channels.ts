@@ -1,10 +1,6 @@
 import type { ResolvedHistoryOptions, Retention } from '../retention.ts'
 import type { Connection } from './driver.ts'
 
-/** Of the kept events of a channel, every so manieth is pointed at by those after it: see `ChannelSeries`. */
-export const FAR = 64
-export const FARTHER = FAR * FAR
-
 /** What the writer knows of a channel. */
 export interface ChannelState {
   readonly id: number
@@ -13,9 +9,10 @@ export interface ChannelState {
   /** The number of its newest kept event, and where that is. */
   n: number
   tail: number
-  /** The newest kept event whose number is a multiple of `FAR`, and of `FARTHER`. */
-  far: number
-  farther: number
+  /** The newest kept event whose number is a multiple of 16, and so on. */
+  tail16: number
+  tail256: number
+  tail4096: number
   readonly keep: number
 }
 
@@ -66,8 +63,8 @@ export class Channels {
 
   /** Writes what the transaction has changed. */
   flush(at: number): void {
-    for (const { id, last, n, tail, far, farther } of this.#touched) {
-      this.#statements.update.run(last, at, n, tail, far, farther, id)
+    for (const { id, last, n, tail, tail16, tail256, tail4096 } of this.#touched) {
+      this.#statements.update.run(last, at, n, tail, tail16, tail256, tail4096, id)
     }
     this.#touched.clear()
     if (this.#held.size > MAX_HELD) this.#held.clear()
@@ -103,7 +100,7 @@ export class Channels {
     let channel = this.#statements.find.get(name) as unknown as ChannelState | undefined
     if (channel === undefined) {
       const { keep, age } = columnsOf(this.#options.retentionOf(name))
-      channel = { id: seq, last: this.floor, n: 0, tail: 0, far: 0, farther: 0, keep }
+      channel = { id: seq, last: this.floor, n: 0, tail: 0, tail16: 0, tail256: 0, tail4096: 0, keep }
       // What it holds comes with the flush.
       this.#statements.insert.run(seq, name, keep, age)
       this.#count++
@@ -147,9 +144,10 @@ function prepare(db: Connection) {
     count: db.prepare('SELECT count(*) AS count FROM channel'),
     all: db.prepare('SELECT id, name, keep, age FROM channel'),
     retain: db.prepare('UPDATE channel SET keep = ?, age = ? WHERE id = ?'),
-    find: db.prepare('SELECT id, last, n, tail, far, farther, keep FROM channel WHERE name = ?'),
-    insert: db.prepare('INSERT INTO channel VALUES (?, ?, 0, 0, 0, 0, 0, 0, ?, ?)'),
-    update: db.prepare('UPDATE channel SET last = ?, at = ?, n = ?, tail = ?, far = ?, farther = ? WHERE id = ?'),
+    find: db.prepare('SELECT id, last, n, tail, tail16, tail256, tail4096, keep FROM channel WHERE name = ?'),
+    insert: db.prepare('INSERT INTO channel VALUES (?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)'),
+    update: db.prepare(`UPDATE channel SET last = ?, at = ?, n = ?, tail = ?, tail16 = ?, tail256 = ?, tail4096 = ?
+      WHERE id = ?`),
     oldest: db.prepare(`SELECT id, name, last, at, n, keep, age,
       (SELECT event.at FROM event WHERE event.seq = channel.tail) AS kept FROM channel ORDER BY last LIMIT 1`),
     forget: db.prepare('DELETE FROM channel WHERE id = ?'),

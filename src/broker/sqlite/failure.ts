@@ -1,12 +1,12 @@
 import { SseError } from '../../errors.ts'
 import { DriverMissing, sqliteCode } from './driver.ts'
 
-/** A file that is a database, but none that this broker may write to. Its message says why. */
-export class WrongFile extends Error {}
+/** What somebody has to mend. Its message says what, without a path: it may reach the wire. */
+export class LogProblem extends Error {}
 
 /** What each result code means to somebody who has to mend it. No path: a detail may reach the wire. */
 const MEANINGS: Record<string, string> = {
-  BUSY: 'The file of the log is locked by another process.',
+  BUSY: 'The file of the log is in use by something else.',
   CANTOPEN: 'The file of the log cannot be opened: its folder has to exist, and this process may write there.',
   CORRUPT: 'The file of the log is damaged: restore a backup.',
   FULL: 'The disk of the log is full.',
@@ -28,6 +28,6 @@ export function unknown(error: unknown): SseError {
 
 function meaningOf(error: unknown): string {
   if (error instanceof SseError) return error.detail
-  if (error instanceof DriverMissing || error instanceof WrongFile) return error.message
+  if (error instanceof DriverMissing || error instanceof LogProblem) return error.message
   return MEANINGS[sqliteCode(error) ?? ''] ?? 'The log failed.'
 }

@@ -1,4 +1,5 @@
-import type { Connection, Driver } from './driver.ts'
+import { type Connection, type Driver, sqliteCode } from './driver.ts'
+import { LogProblem } from './failure.ts'
 import { open } from './schema.ts'
 
 /** How long to wait for a process that is about to let go. */
@@ -16,6 +17,7 @@ export function lock(driver: Driver, file: string): Connection {
     return db
   } catch (error) {
     db.close()
-    throw error
+    if (sqliteCode(error) !== 'BUSY') throw error
+    throw new LogProblem('The file of the log is open in another broker: one file serves one hub.', { cause: error })
   }
 }

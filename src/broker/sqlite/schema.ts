@@ -1,5 +1,5 @@
 import type { Connection, Driver, SqlValue } from './driver.ts'
-import { WrongFile } from './failure.ts'
+import { LogProblem } from './failure.ts'
 
 /** How the commits of a log reach the disk. */
 export type Durability = 'full' | 'normal'
@@ -20,7 +20,7 @@ CREATE TABLE hub (
   bytes   INTEGER NOT NULL, -- of those rows
   hidden  INTEGER NOT NULL, -- how many of those rows nobody sees any more, about
   special TEXT,             -- what the last publish did besides appending: see Special
-  fence   INTEGER NOT NULL  -- counts the writes that settle what a failed commit left
+  fence   INTEGER NOT NULL  -- counts the times that it was opened for writing
 ) STRICT;
 -- One row for each life of the log from which a position was given out. The newest is the current one.
 CREATE TABLE epoch (
@@ -35,8 +35,9 @@ CREATE TABLE channel (
   at      INTEGER NOT NULL, -- when that came
   n       INTEGER NOT NULL, -- how many of its events have ever been kept
   tail    INTEGER NOT NULL, -- the seq of the last of them
-  far     INTEGER NOT NULL, -- the seq of the last of them whose number is a multiple of 64
-  farther INTEGER NOT NULL, -- the same for 4096
+  tail16  INTEGER NOT NULL, -- the seq of the last of them whose number is a multiple of 16
+  tail256 INTEGER NOT NULL,
+  tail4096 INTEGER NOT NULL,
   keep    INTEGER NOT NULL, -- how many of them its retention shows
   age     INTEGER NOT NULL  -- and how old they are at most
 ) STRICT;
@@ -49,8 +50,9 @@ CREATE TABLE event (
   prev    INTEGER NOT NULL, -- the seq of the event before it in its channel
   n       INTEGER NOT NULL, -- counts the kept events of its channel, from 1 and without holes
   back    INTEGER NOT NULL, -- the seq of number n - 1
-  far     INTEGER NOT NULL, -- the seq of the last number before n that is a multiple of 64
-  farther INTEGER NOT NULL, -- the same for 4096
+  back16  INTEGER NOT NULL, -- the seq of the last number before n that is a multiple of 16
+  back256 INTEGER NOT NULL,
+  back4096 INTEGER NOT NULL,
   at      INTEGER NOT NULL, -- when it came
   bytes   INTEGER NOT NULL, -- of its encoded text
   json    INTEGER NOT NULL,
@@ -76,7 +78,7 @@ export function openForWriting(driver: Driver, file: string, durability: Durabil
     // Before anything that would change a database of somebody else.
     const isNew = inspect(db)
     if (pragma(db, 'journal_mode = WAL') !== 'wal') {
-      throw new WrongFile('The file system of the log cannot hold a write-ahead log: use a local disk.')
+      throw new LogProblem('The file system of the log cannot hold a write-ahead log: use a local disk.')
     }
     db.exec(`PRAGMA synchronous = ${durability === 'full' ? 'FULL' : 'NORMAL'}`)
     // A checkpoint is for 16 MiB: rarely enough to cost little, and no commit waits long for one.
@@ -124,9 +126,9 @@ function inspect(db: Connection): boolean {
   const format = pragma(db, 'user_version')
   const { tables } = db.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number }
   if (tables === 0 && id === 0) return true
-  if (id !== APPLICATION_ID) throw new WrongFile('The file of the log is a database of something else.')
+  if (id !== APPLICATION_ID) throw new LogProblem('The file of the log is a database of something else.')
   if (format !== FORMAT) {
-    throw new WrongFile(`The file of the log has format ${format}; this version of express-sse-hub knows ${FORMAT}.`)
+    throw new LogProblem(`The file of the log has format ${format}; this version of express-sse-hub knows ${FORMAT}.`)
   }
   return false
 }

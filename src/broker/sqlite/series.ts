@@ -1,6 +1,5 @@
 import type { Series } from '../merge.ts'
 import type { Retention } from '../retention.ts'
-import { FAR, FARTHER } from './channels.ts'
 import type { Connection } from './driver.ts'
 
 /** What a reader knows of a channel. */
@@ -18,15 +17,16 @@ export interface EventPlace {
   readonly prev: number
   readonly n: number
   readonly back: number
-  readonly far: number
-  readonly farther: number
+  readonly back16: number
+  readonly back256: number
+  readonly back4096: number
   readonly at: number
   readonly bytes: number
 }
 
 /**
- * The kept events of one channel. They are found from the newest one back, by pointers from each to the one before it, to
- * the last multiple of 64 before it, and of 4,096: some hundred steps for any position among millions.
+ * The kept events of one channel. They are found from the newest one back, by pointers from each to the one before it and
+ * to the last multiple of 16, of 256 and of 4,096 before it: some dozen steps for any position among a million.
  */
 export class ChannelEvents {
   readonly #find: (seq: number) => EventPlace | undefined
@@ -41,33 +41,43 @@ export class ChannelEvents {
     this.#since = time - retention.maxAgeMs
   }
 
-  /** The oldest event after a position. */
-  firstAfter(after: number): EventPlace | undefined {
-    let found: EventPlace | undefined
+  /** The oldest events after a position, at most so many. */
+  after(position: number, count: number): EventPlace[] {
+    const path = this.#pathTo(position)
+    const first = path.at(-1)
+    return first === undefined ? [] : this.#forward(path, first.n, count)
+  }
+
+  /** The events from a number on, at most so many. The first is there. */
+  from(n: number, count: number): EventPlace[] {
+    return this.#forward([this.#find(this.#channel.tail)!], n, count)
+  }
+
+  /** What is passed on the way from the newest event to the oldest after a position. */
+  #pathTo(position: number): EventPlace[] {
+    const path: EventPlace[] = []
     /** What is not after this is not to be found. */
-    let floor = after
+    let floor = position
     const step = (seq: number): boolean => {
       if (seq <= floor) return false
       const event = this.#visible(seq)
       // Nor is anything before what is gone.
       if (event === undefined) floor = seq
-      else found = event
+      else path.push(event)
       return event !== undefined
     }
     step(this.#channel.tail)
-    while (found !== undefined && (step(found.farther) || step(found.far) || step(found.back)));
-    return found
+    for (let at = path[0]; at !== undefined; at = path.at(-1)) {
+      if (!(step(at.back4096) || step(at.back256) || step(at.back16) || step(at.back))) break
+    }
+    return path
   }
 
-  /** Events from a number on, at most so many. The first is there. */
-  from(n: number, count: number): EventPlace[] {
+  /** The events from number `n` on, of which a path leads past the last or to one after it. */
+  #forward(path: readonly EventPlace[], n: number, count: number): EventPlace[] {
     const last = Math.min(n + count - 1, this.#channel.n)
-    let event = this.#find(this.#channel.tail)!
-    while (event.n > last) {
-      if (multipleBefore(event.n, FARTHER) >= last) event = this.#find(event.farther)!
-      else if (multipleBefore(event.n, FAR) >= last) event = this.#find(event.far)!
-      else event = this.#find(event.back)!
-    }
+    let event = path.findLast((event) => event.n >= last)!
+    while (event.n > last) event = this.#find(jumpTowards(event, last))!
     const events = [event]
     while (event.n > n) {
       event = this.#find(event.back)!
@@ -95,6 +105,13 @@ export class ChannelEvents {
   }
 }
 
+/** The longest way back from an event that does not lead past number `n`. */
+function jumpTowards({ n: from, back, back16, back256, back4096 }: EventPlace, n: number): number {
+  if (multipleBefore(from, 4096) >= n) return back4096
+  if (multipleBefore(from, 256) >= n) return back256
+  return multipleBefore(from, 16) >= n ? back16 : back
+}
+
 function multipleBefore(n: number, of: number): number {
   return n - 1 - ((n - 1) % of)
 }
@@ -120,8 +137,7 @@ export class ChannelSeries implements Series<EventPlace> {
     this.#events = events
     this.#chunk = chunk
     this.#at = after
-    const first = events.firstAfter(after)
-    this.#ahead = first === undefined ? [] : events.from(first.n, chunk)
+    this.#ahead = events.after(after, chunk)
     this.#look()
   }
 
@@ -166,6 +182,8 @@ export class LostSeries implements Series<never> {
 
 /** Finds the place of an event by its `seq`. */
 export function finder(db: Connection): (seq: number) => EventPlace | undefined {
-  const statement = db.prepare('SELECT seq, prev, n, back, far, farther, at, bytes FROM event WHERE seq = ?')
+  const statement = db.prepare(
+    'SELECT seq, prev, n, back, back16, back256, back4096, at, bytes FROM event WHERE seq = ?',
+  )
   return (seq) => statement.get(seq) as unknown as EventPlace | undefined
 }

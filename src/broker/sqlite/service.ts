@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, openSync, rmSync } from 'node:fs'
 import { isSseError } from '../../errors.ts'
 import { resolveHistoryOptions } from '../retention.ts'
 import type { Connection, Driver } from './driver.ts'
-import { unavailable, WrongFile } from './failure.ts'
+import { LogProblem, unavailable } from './failure.ts'
 import { lock } from './lock.ts'
 import type { Answer, Opened, ReaderRequest, ThreadData, WriterRequest } from './messages.ts'
 import { LogReader } from './reader.ts'
@@ -98,14 +98,15 @@ function backup(driver: Driver, file: string, to: string): void {
     closeSync(openSync(to, 'wx'))
   } catch (error) {
     const isThere = (error as { code?: unknown }).code === 'EEXIST'
-    throw new WrongFile(`The backup ${isThere ? 'would replace a file that is there' : 'cannot be written'}.`, {
+    throw new LogProblem(`The backup ${isThere ? 'would replace a file that is there' : 'cannot be written'}.`, {
       cause: error,
     })
   }
   try {
     const db = openForReading(driver, file)
     try {
-      // SQLite writes into a file that is empty.
+      // A copy counts as writing. SQLite writes it into a file that is empty.
+      db.exec('PRAGMA query_only = OFF')
       db.prepare('VACUUM INTO ?').run(to)
     } finally {
       db.close()

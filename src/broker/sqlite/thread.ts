@@ -31,7 +31,8 @@ export class Thread<Request extends WriterRequest | ReaderRequest> {
 
   /** `onDeath` is called when it ends by itself while nothing is asked. */
   constructor(worker: URL, data: ThreadData, onDeath?: () => void) {
-    this.#worker = new Worker(worker, { workerData: data })
+    // What the process was started with is for the application: some of it would end a thread at once.
+    this.#worker = new Worker(worker, { workerData: data, execArgv: [] })
     this.#worker.unref()
     this.#worker.on('message', (answer: Answer) => this.#settle(answer))
     let cause: unknown

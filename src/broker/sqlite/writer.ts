@@ -2,7 +2,7 @@ import type { SseError } from '../../errors.ts'
 import type { Cursor } from '../../protocol/cursor.ts'
 import { payloadDigest, scopedKey } from '../idempotency.ts'
 import type { ResolvedHistoryOptions } from '../retention.ts'
-import { Channels, FAR, FARTHER } from './channels.ts'
+import { Channels } from './channels.ts'
 import { type Connection, type Driver, sqliteCode } from './driver.ts'
 import { Epochs } from './epochs.ts'
 import { unavailable, unknown } from './failure.ts'
@@ -207,14 +207,15 @@ export class LogWriter {
     // What is not kept is simply missing: the next event's `prev` names it.
     if (channel.keep === 0 || bytes > this.#settings.history.maxBytes / 16) return prev
     const n = ++channel.n
-    const { id, tail, far, farther } = channel
+    const { id, tail, tail16, tail256, tail4096 } = channel
     const type = event.event ?? null
     const key = conflationKey === undefined ? null : toColumn(conflationKey)
-    const isJson = json ? 1 : 0
-    statements.event.run(seq, id, prev, n, tail, far, farther, time, bytes, isJson, type, key, toColumn(data))
+    const rest = [time, bytes, json ? 1 : 0, type, key, toColumn(data)] as const
+    statements.event.run(seq, id, prev, n, tail, tail16, tail256, tail4096, ...rest)
     channel.tail = seq
-    if (n % FAR === 0) channel.far = seq
-    if (n % FARTHER === 0) channel.farther = seq
+    if (n % 16 === 0) channel.tail16 = seq
+    if (n % 256 === 0) channel.tail256 = seq
+    if (n % 4096 === 0) channel.tail4096 = seq
     trimmer.added(bytes, n > channel.keep)
     return prev
   }
@@ -253,9 +254,6 @@ export class LogWriter {
       this.#disconnect()
       try {
         this.#connect()
-        // A commit that failed may have left all of it in the write-ahead log, to be found after a crash. What is
-        // written now takes its place.
-        this.#tables!.db.exec('UPDATE hub SET fence = fence + 1')
       } catch {
         this.#disconnect()
         // A disk that is full has not taken the end of the commit, by which a recovery would know it.
@@ -288,6 +286,9 @@ export class LogWriter {
         epochs: new Epochs(db, epoch),
         statements: prepare(db),
       }
+      // A commit that failed may have left all of it in the write-ahead log, to be found after a crash: what is written
+      // now takes its place. And a file that cannot be written to is found out before anybody needs it.
+      db.exec('UPDATE hub SET fence = fence + 1')
       this.#reload(tables)
       this.#tables = tables
     } catch (error) {
@@ -343,6 +344,6 @@ function prepare(db: Connection) {
   return {
     state: db.prepare('SELECT seq, floor, time, rows, bytes, hidden, special FROM hub'),
     hub: db.prepare('UPDATE hub SET seq = ?, floor = ?, time = ?, rows = ?, bytes = ?, hidden = ?, special = ?'),
-    event: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    event: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
   }
 }

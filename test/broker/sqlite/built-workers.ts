@@ -13,6 +13,7 @@ mkdirSync(TEMP, { recursive: true })
 const OUT = mkdtempSync(join(TEMP, 'workers-'))
 afterAll(() => rmSync(OUT, { recursive: true, force: true }))
 
+const ENTRY = 'src/broker/sqlite/index.ts'
 const WORKER = 'src/broker/sqlite/worker.ts'
 const FAULTY_WORKER = 'test/broker/sqlite/faulty-worker.ts'
 writeFileSync(
@@ -21,13 +22,15 @@ writeFileSync(
     extends: join(ROOT, 'tsconfig.json'),
     compilerOptions: { noEmit: false, noCheck: true, rootDir: ROOT, outDir: OUT, types: [] },
     include: [],
-    files: [join(ROOT, WORKER), join(ROOT, FAULTY_WORKER)],
+    files: [join(ROOT, ENTRY), join(ROOT, WORKER), join(ROOT, FAULTY_WORKER)],
   }),
 )
 execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', OUT])
 
 const built = (file: string) => pathToFileURL(join(OUT, file.replace(/\.ts$/, '.js')))
 
+/** `express-sse-hub/sqlite`, for other processes. */
+export const ENTRY_BUILT = built(ENTRY)
 /** What the threads of a broker run. */
 export const WORKER_BUILT = built(WORKER)
 /** The same with a driver that fails when it is told to: see `Faults`. */

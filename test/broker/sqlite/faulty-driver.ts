@@ -7,7 +7,7 @@ import {
 } from '../../../src/broker/sqlite/driver.ts'
 
 /** Where a fault strikes. */
-export type Moment = 'open' | 'insert' | 'before commit' | 'after commit' | 'any write' | 'fence'
+export type Moment = 'open' | 'insert' | 'before commit' | 'after commit' | 'any write' | 'fence' | 'read'
 
 /** What goes wrong: a result code of SQLite, or `exit`: the thread ends. */
 export interface Fault {
@@ -50,6 +50,7 @@ class FaultyConnection implements Connection {
       this.#db.exec(`PRAGMA max_page_count = ${this.#plan.maxPages() ?? 4_294_967_294}`)
       raise(this.#plan.strike('any write'))
     }
+    if (sql === 'BEGIN') raise(this.#plan.strike('read'))
     if (sql.startsWith('UPDATE hub SET fence')) raise(this.#plan.strike('fence'))
     if (sql !== 'COMMIT') return this.#db.exec(sql)
     const before = this.#plan.strike('before commit')

@@ -3,9 +3,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { answer, serviceOf } from '../../../src/broker/sqlite/service.ts'
 import { type Fault, faultyDriver, type Moment, type Plan } from './faulty-driver.ts'
 
-/** The plan of faults of a log is in a file beside it, which a test writes. Only the writer has faults. */
+/** The plan of faults of a thread is in a file beside the log, which a test writes. */
 class FilePlan implements Plan {
-  readonly #file = `${workerData.file}-faults`
+  readonly #file = `${workerData.file}-${workerData.role}-faults`
 
   strike(at: Moment): Fault | undefined {
     const { faults, ...rest } = this.#read()
@@ -22,7 +22,7 @@ class FilePlan implements Plan {
   }
 
   #read(): { faults: Fault[]; maxPages?: number } {
-    if (workerData.role !== 'writer' || !existsSync(this.#file)) return { faults: [] }
+    if (!existsSync(this.#file)) return { faults: [] }
     return JSON.parse(readFileSync(this.#file, 'utf8'))
   }
 }

@@ -66,7 +66,12 @@ export class Started {
   }
 }
 
-/** Tells the faulty worker of a log what goes wrong next, and how many pages its file may have. */
+/** Tells the faulty writer of a log what goes wrong next, and how many pages its file may have. */
 export function plan(file: string, faults: readonly Fault[], maxPages?: number): void {
-  writeFileSync(`${file}-faults`, JSON.stringify({ faults, maxPages }))
+  writeFileSync(`${file}-writer-faults`, JSON.stringify({ faults, maxPages }))
+}
+
+/** Tells the faulty reader of a log what goes wrong next. */
+export function planReader(file: string, faults: readonly Fault[]): void {
+  writeFileSync(`${file}-reader-faults`, JSON.stringify({ faults }))
 }
