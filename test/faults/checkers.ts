@@ -1,14 +1,7 @@
-import { parseCursor } from '../../src/protocol/cursor.ts'
-import type { LogEntry, Seen, Story, Subscription } from './story.ts'
+import { type LogEntry, type Seen, type Story, type Subscription, seqOf } from './story.ts'
 
 /** What a checker says: nothing, or each violation with its evidence. */
 export type Checker = (story: Story) => string[]
-
-function seqOf(id: string): number {
-  const cursor = parseCursor(id)
-  if (cursor === undefined) throw new Error(`${id} is no event ID of a hub`)
-  return cursor.seq
-}
 
 function isGap(seen: Seen): seen is Extract<Seen, { what: 'gap' }> {
   return seen.what === 'gap'

@@ -80,12 +80,21 @@ export async function run({ broker, seed, faults, loadMs }: Plan): Promise<Story
   }
 }
 
-/** Liveness: what is published now reaches all who listen. */
+/** Liveness: what is published now reaches all who listen, those who have just been told of a gap with the next. */
 async function reachEverybody(probe: Publisher, subscribers: readonly Subscriber[], after: string): Promise<void> {
   for (const channel of CHANNELS) {
-    const { uid } = await probe.publish(channel)
     const listeners = subscribers.filter(({ channels }) => channels.includes(channel))
-    await Promise.all(listeners.map((each) => each.until(() => each.has(uid), `an event published after ${after}`)))
+    let reached = false
+    while (!reached) {
+      const before = listeners.map(({ seen }) => seen.length)
+      const { uid, id } = await probe.publish(channel)
+      await Promise.all(
+        listeners.map((each, i) =>
+          each.until(() => each.has(uid) || each.wasTold(id!, before[i]!), `${uid} (${id}), published after ${after}`),
+        ),
+      )
+      reached = listeners.every((each) => each.has(uid))
+    }
   }
 }
 

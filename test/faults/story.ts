@@ -1,3 +1,5 @@
+import { parseCursor } from '../../src/protocol/cursor.ts'
+
 // What happened in a run, as its publishers and subscribers saw it. The checkers know nothing else.
 
 /** An event as the log has it at the end. */
@@ -39,4 +41,11 @@ export interface Story {
   readonly subscriptions: readonly Subscription[]
   /** A fault took away what had been acknowledged, as a restored backup does. */
   readonly lossy: boolean
+}
+
+/** Where an event ID stands in the log. */
+export function seqOf(id: string): number {
+  const cursor = parseCursor(id)
+  if (cursor === undefined) throw new Error(`${id} is no event ID of a hub`)
+  return cursor.seq
 }

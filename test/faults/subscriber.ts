@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
-import type { Seen, Subscription } from './story.ts'
+import { type Seen, type Subscription, seqOf } from './story.ts'
 
 /** A client that comes back with the last event ID it has, a short while after every end of its connection. */
 export class Subscriber implements Subscription {
@@ -12,6 +12,7 @@ export class Subscriber implements Subscription {
   opened = 0
   readonly #url: () => string
   readonly #abort = new AbortController()
+  readonly #uids = new Set<string>()
   #running: Promise<void> | undefined
   #waiting: (() => void)[] = []
 
@@ -34,13 +35,21 @@ export class Subscriber implements Subscription {
   async until(condition: () => boolean, what: string, ms = 20_000): Promise<void> {
     const end = performance.now() + ms
     while (!condition()) {
-      if (performance.now() > end) throw new Error(`${this.name}: ${what}: not within ${ms} ms; last seen ${JSON.stringify(this.seen.slice(-4))}`)
+      if (performance.now() > end) {
+        const last = this.seen.filter((item) => item.what !== 'event').slice(-4)
+        throw new Error(`${this.name} at ${this.lastEventId}: ${what}: not within ${ms} ms; ${JSON.stringify(last)}`)
+      }
       await Promise.race([new Promise<void>((resolve) => this.#waiting.push(resolve)), sleep(50)])
     }
   }
 
   has(uid: string): boolean {
-    return this.seen.some((item) => item.what === 'event' && item.uid === uid)
+    return this.#uids.has(uid)
+  }
+
+  /** Whether it was told, by what it has seen from index `since` on, that it may have missed the event of this ID. */
+  wasTold(id: string, since: number): boolean {
+    return this.seen.slice(since).some((item) => item.what === 'gap' && seqOf(item.to) >= seqOf(id))
   }
 
   async #run(): Promise<void> {
@@ -79,6 +88,7 @@ export class Subscriber implements Subscription {
 
   #see(item: Seen): void {
     this.seen.push(item)
+    if (item.what === 'event') this.#uids.add(item.uid)
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
