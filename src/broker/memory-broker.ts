@@ -126,7 +126,21 @@ class MemoryBroker implements Broker {
 
   #store(event: NewEvent, seq: number): StoredEvent {
     const frame = new EventFrame(formatCursor(this.#cursor(seq)), event)
-    const stored: StoredEvent = { ...event, seq, prev: this.#history.lastOf(event.channel), frame }
+    const prev = this.#history.lastOf(event.channel)
+    const { channel, event: type, data, json, conflationKey, idempotencyKey, fields } = event
+    // Field by field: a spread takes several times as long, and this is done for every event.
+    const stored: StoredEvent = {
+      channel,
+      event: type,
+      data,
+      json,
+      conflationKey,
+      idempotencyKey,
+      fields,
+      seq,
+      prev,
+      frame,
+    }
     this.#history.append(stored)
     this.#tail.append(stored)
     return stored
