@@ -14,6 +14,8 @@ export class Subscriber implements Subscription {
   readonly #abort = new AbortController()
   readonly #uids = new Set<string>()
   #running: Promise<void> | undefined
+  /** Present while it is not to come back. */
+  #away: { readonly over: Promise<void>; readonly end: () => void } | undefined
   #waiting: (() => void)[] = []
 
   constructor(url: () => string, name: string, channels: readonly string[]) {
@@ -28,7 +30,20 @@ export class Subscriber implements Subscription {
 
   async stop(): Promise<void> {
     this.#abort.abort()
+    this.comeBack()
     await this.#running
+  }
+
+  /** Does not come back, once its connection ends, before `comeBack`. */
+  stayAway(): void {
+    let end = () => {}
+    const over = new Promise<void>((resolve) => (end = resolve))
+    this.#away ??= { over, end }
+  }
+
+  comeBack(): void {
+    this.#away?.end()
+    this.#away = undefined
   }
 
   /** Resolves as soon as `condition` holds; rejects, saying `what`, when it takes too long. */
@@ -57,6 +72,7 @@ export class Subscriber implements Subscription {
       await this.#connect().catch(() => {})
       if (this.seen.at(-1)?.what !== 'cut') this.#see({ what: 'cut' })
       await sleep(20 + Math.random() * 30)
+      await this.#away?.over
     }
   }
 

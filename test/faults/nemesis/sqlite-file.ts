@@ -26,13 +26,17 @@ export function walCutShort(file: string): Nemesis {
   }
 }
 
-/** Somebody restores a backup that was taken a while ago. */
+/**
+ * Somebody restores a backup that was taken a while ago. Some come back at once, to a log that ends before their
+ * positions; others when it has gone on past them with other events.
+ */
 export function backupRestored(file: string): Nemesis {
   return {
     name: 'older copy restored',
     lossy: true,
     async strike(target) {
-      const { hub, load } = target
+      const { hub, load, subscribers } = target
+      const late = subscribers.filter((_, i) => i % 2 === 1)
       const copy = join(dirname(file), 'copy.db')
       await inSilence(target, async () => {
         const before = connectionsOf(target)
@@ -42,10 +46,13 @@ export function backupRestored(file: string): Nemesis {
         await target.reconnected(before)
       })
       await load(500)
+      for (const each of late) each.stayAway()
       await hub.kill()
       for (const part of [...PARTS, '-shm']) await rm(`${file}${part}`, { force: true })
       for (const part of PARTS) await cp(`${copy}${part}`, `${file}${part}`)
       await hub.start()
+      await load(1_500)
+      for (const each of late) each.comeBack()
     },
   }
 }
