@@ -2,14 +2,30 @@ import { hub, measuringHubs, rawSqlite } from '../peers.ts'
 import { format, type Scenario } from '../scenario.ts'
 import { ask } from './ask.ts'
 
-const BATCHES = [1, 16, 128, 1_000]
+interface Way {
+  readonly batch: number
+  /** Everything; else what is kept by default. */
+  readonly keeps: boolean
+  /** With `publishAll`. */
+  readonly together: boolean
+}
+
+const QUICK: Way = { batch: 128, keeps: true, together: false }
+const WAYS: readonly Way[] = [
+  { ...QUICK, batch: 1 },
+  { ...QUICK, batch: 16 },
+  QUICK,
+  { ...QUICK, batch: 1_000 },
+  { ...QUICK, batch: 1_000, together: true },
+  { ...QUICK, keeps: false },
+]
 
 /** As fast as the disk takes it. */
 export const durable: Scenario = {
   name: 'durable',
   title: 'Publishing into a log on a disk, as fast as it goes',
   about:
-    'In one process, without a network: the hub publishes one event after the other with `hub.publish`, so many in one turn of the loop, to one subscriber whose stream goes nowhere; while one batch is committed the next one waits. By hand it is the same rows in one prepared statement, a transaction for each batch, synchronous=FULL, and nothing else. Every batch is on the disk before it is acknowledged. *Events a commit* says what a batch came to be.',
+    'In one process, without a network: the hub publishes with `hub.publish`, so many events in one turn of the loop, to one subscriber whose stream goes nowhere; while one batch is committed the next one waits. By hand it is the same rows in one prepared statement, a transaction for each batch, synchronous=FULL, and nothing else. Every batch is on the disk before it is acknowledged. *Events a commit* says what a batch came to be.',
   columns: [
     { key: 'wall', title: 'µs per event', digits: 2 },
     { key: 'rate', title: 'events/s', digits: 0 },
@@ -19,19 +35,22 @@ export const durable: Scenario = {
     { key: 'kernel', title: 'kernel', digits: 2 },
   ],
   peers: (all) => (all.includes(hub) ? [...measuringHubs, rawSqlite] : []),
-  variants: ({ quick, warmMs, measureMs }) =>
-    [...(quick ? [128] : BATCHES).map((batch) => [batch, 1] as const), ...(quick ? [] : [[128, 0] as const])].map(
-      ([batch, keeps]) => {
-        const table = `${format(batch)} at a time${keeps === 1 ? '' : ', with what retention deletes by default'}`
-        return {
-          name: table,
-          run: async ({ server }) => {
-            const values = await ask(server, 'publish', { batch, keeps, warmMs: 2 * warmMs, ms: 2 * measureMs })
-            return [{ table, values, foreignCores: Number.NaN }]
-          },
-        }
-      },
-    ),
+  variants: ({ quick, warmPostsMs, measureMs }) =>
+    (quick ? [QUICK] : WAYS).map(({ batch, keeps, together }) => {
+      const how = together
+        ? ' with publishAll'
+        : keeps
+          ? ''
+          : ', and what retention does not keep by default is deleted'
+      const table = `${format(batch)} at a time${how}`
+      const numbers = { batch, keeps: Number(keeps), together: Number(together), warmMs: warmPostsMs, ms: measureMs }
+      return {
+        name: table,
+        run: async ({ server }) => {
+          return [{ table, values: await ask(server, 'publish', numbers), foreignCores: Number.NaN }]
+        },
+      }
+    }),
 }
 
 /** At a rate that leaves time. */

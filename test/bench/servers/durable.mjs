@@ -36,32 +36,39 @@ function open(file, history) {
   return { broker, hub: new ChannelHub({ broker }), counted }
 }
 
-/** Publishes a batch in one turn of the loop. */
-async function publishBatch(hub, size) {
-  const batch = []
-  for (let i = 0; i < size; i++) batch.push(hub.publish(channel(), TEXT))
-  await Promise.all(batch)
+/** Publishes so many events in one turn of the loop. */
+async function publishEach(hub, size) {
+  const receipts = []
+  for (let i = 0; i < size; i++) receipts.push(hub.publish(channel(), TEXT))
+  await Promise.all(receipts)
+  return size
+}
+
+async function publishTogether(hub, size) {
+  const events = []
+  for (let i = 0; i < size; i++) events.push({ channel: channel(), data: TEXT })
+  await hub.publishAll(events)
   return size
 }
 
 /** Batches of one size, one under way and the next one waiting for it. */
-async function publishWhile(more, hub, batch) {
+async function publishWhile(more, publish, hub, batch) {
   let n = 0
   const lane = async () => {
-    while (more()) n += await publishBatch(hub, batch)
+    while (more()) n += await publish(hub, batch)
   }
   await Promise.all([lane(), lane()])
   return n
 }
 
-function publishFor(ms, hub, batch) {
+function publishFor(ms, publish, hub, batch) {
   const end = performance.now() + ms
-  return publishWhile(() => performance.now() < end, hub, batch)
+  return publishWhile(() => performance.now() < end, publish, hub, batch)
 }
 
 async function publishCount(count, hub) {
   const end = next + count
-  await publishWhile(() => next < end, hub, 1_000)
+  await publishWhile(() => next < end, publishTogether, hub, 1_000)
   return count
 }
 
@@ -72,15 +79,16 @@ let large
 const mib = (bytes) => bytes / 2 ** 20
 
 serve({
-  /** As fast as it goes, `batch` at a time. `keeps` everything, or what is kept by default. */
-  async publish({ batch, warmMs, ms, keeps }) {
+  /** As fast as it goes, `batch` at a time, one by one or `together`. `keeps` everything, or what is kept by default. */
+  async publish({ batch, warmMs, ms, keeps, together }) {
+    const publish = together ? publishTogether : publishEach
     const { hub, counted } = open(logFile(), keeps ? EVERYTHING : undefined)
     await subscribeLive(hub, stream(), '>')
-    await publishFor(warmMs, hub, batch)
+    await publishFor(warmMs, publish, hub, batch)
     counted.commits = 0
     let n
     const figures = await cost(async () => {
-      n = await publishFor(ms, hub, batch)
+      n = await publishFor(ms, publish, hub, batch)
       return n
     })
     await hub.close()
