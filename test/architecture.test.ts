@@ -49,7 +49,8 @@ function importsOf(file: string): Import[] {
   }))
 }
 
-const files = sources()
+/** What the package is built from: nothing else is in it. */
+const files = sources().filter((file) => file.endsWith('.ts'))
 const imports = files.flatMap(importsOf)
 const roomOf = (file: string) => file.split('/')[0]!
 const within = (file: string, place: string) => file === place || file.startsWith(`${place}/`)
