@@ -94,7 +94,8 @@ another order.
 Each library is used as its README shows, so better-sse and express-sse send the text as JSON. History is 1,000 events where
 there is one. The joined loops write once per turn of the loop what was published in it; none of the bare loops has a check
 or a limit of any kind. nginx leaves it to the kernel to hold back small writes until the one before is acknowledged, which
-costs no CPU time but makes few deliveries a second of nchan where several events are under way.
+costs no CPU time but makes few deliveries a second of nchan where several events are under way. The logs on a disk are on that
+of the repository; who measures without a load client has every core.
 
 ${chart ? '![CPU time per delivery](results.svg)\n\n' : ''}${measured.map((scenario) => [headOf(scenario), tablesOf(scenario, rows)].join('\n')).join('\n')}`
 }
