@@ -52,17 +52,24 @@ async function publishTogether(hub, size) {
 /** Batches of one size, one under way and the next one waiting for it. */
 async function publishWhile(more, publish, hub, batch) {
   let n = 0
+  let turn = Promise.resolve()
   const lane = async () => {
     while (more()) {
+      // In one turn of the loop the two would be one batch of twice the size, and stay so.
+      turn = turn.then(nextTurn)
+      await turn
       await publish(hub, batch)
       n += batch
     }
   }
-  const first = lane()
-  // In the same turn of the loop it would be one batch of twice the size, and stay so.
-  await new Promise(setImmediate)
-  await Promise.all([first, lane()])
+  await Promise.all([lane(), lane()])
   return n
+}
+
+/** What was published in this turn has been handed on. */
+async function nextTurn() {
+  await new Promise(setImmediate)
+  await new Promise(setImmediate)
 }
 
 function publishFor(ms, publish, hub, batch) {
