@@ -21,9 +21,8 @@ const LEAVES = ['errors.ts', 'clock.ts', 'option.ts', 'channel-name.ts']
 /** Packages, and the only folders that may import them. */
 const PACKAGES: Record<string, readonly string[]> = {
   express: ['express'],
-  'better-sqlite3': ['broker'],
-  'eventsource-parser': ['client', 'testing'],
   'better-sqlite3': ['broker/sqlite'],
+  'eventsource-parser': ['client', 'testing'],
 }
 /** What browsers run must not import Node. */
 const PORTABLE = ['protocol/fields.ts', 'protocol/encode.ts', 'protocol/cursor.ts', 'client', ...LEAVES]
