@@ -278,7 +278,7 @@ describe('the README', () => {
     expect(COMMANDS).toBe('npm ci && npm start\nnpm ci && npm test\n')
     expect(existsSync(join(ROOT, 'package-lock.json'))).toBe(true)
     expect(scripts.test).toMatch(/^vitest run/)
-    expect(existsSync(join(ROOT, scripts.start.replace('exec tsx ', '')))).toBe(true)
+    expect(existsSync(join(ROOT, scripts.start.replace('exec node --import tsx ', '')))).toBe(true)
     expect(INSTALL).toContain(`express-sse-hub-${version}.tgz`)
     const driver = readFileSync(join(ROOT, 'src/broker/sqlite/driver.ts'), 'utf8')
     expect(driver).toContain(`: ${DRIVER.trim()}, or use Node 22.13`)

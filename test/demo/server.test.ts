@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { appendFile, mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -155,6 +155,18 @@ describe('the demo', () => {
     expect((await after.next({ type: 'hub.open' })).json()).toMatchObject({ resumed: true })
     for (const text of ['a', 'b', 'c']) expect((await after.next()).data).toBe(text)
     expect(await second.stop()).toBe(0)
+  })
+
+  it('has its variables and their defaults in the README', async () => {
+    const readme = await readFile('README.md', 'utf8')
+    const app = await readFile('demo/app.ts', 'utf8')
+    const [, names] = /const \{ (.*) \} = process\.env/.exec(app)!
+    const defaults = names!.split(', ').map((one) => one.split(' = '))
+    expect(defaults.map(([name]) => name)).toEqual(['HUB_BROKER', 'DEMO_LOG', 'DEMO_RESTART', 'PORT'])
+    for (const [name, value] of defaults) {
+      const row = new RegExp(`^\\| \`${name}\` .*\\| \`?(.+?)\`? \\|$`, 'm').exec(readme)
+      expect(row?.[1], name).toBe(value === 'DEFAULT_BROKER' ? DEFAULT_BROKER : value!.slice(1, -1))
+    }
   })
 
   it('keeps its log in a file if nothing else is said', () => {
