@@ -26,7 +26,8 @@ afterAll(async () => {
 const post = (channel: string, body: string) =>
   fetch(`${demo.url}/channels/${channel}`, { method: 'POST', body, headers: { 'Content-Type': 'text/plain' } })
 
-describe('the demo', () => {
+// Each start is two processes, and whoever else is at work on the machine may slow them.
+describe('the demo', { timeout: 60_000 }, () => {
   it('is up when it says so, in one line', async () => {
     expect((await fetch(`${demo.url}/healthz`)).status).toBe(200)
     expect(demo.output()).toMatch(/^http:\/\/localhost:\d+\n$/)

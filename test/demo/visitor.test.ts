@@ -56,7 +56,7 @@ async function nextBeats(page: OpenStream, count: number): Promise<number[]> {
 
 const consecutive = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i)
 
-describe('a visitor', () => {
+describe('a visitor', { timeout: 60_000 }, () => {
   it('has a channel of its own that nobody else hears', async () => {
     const visitor = newVisitor()
     for (const channel of [`visitor.${visitor}`, `ballast.${visitor}`, 'visitor.*', 'ballast.*']) {
@@ -148,7 +148,7 @@ describe('a visitor', () => {
   })
 })
 
-describe('breaking it', () => {
+describe('breaking it', { timeout: 60_000 }, () => {
   it('acts on the connection of who asks alone', async () => {
     const [one, two] = [newVisitor(), newVisitor()]
     const first = await visit(one)
