@@ -25,6 +25,17 @@ export default defineConfig({
           setupFiles: ['test/support/plain-path.ts'],
         },
       },
+      {
+        // And once more with every stream let go of that can be.
+        extends: true,
+        test: {
+          name: 'let go',
+          include: ['test/{stream,express}/**/*.test.ts'],
+          // It says what the defaults are.
+          exclude: ['test/stream/options.test.ts'],
+          setupFiles: ['test/support/let-go.ts'],
+        },
+      },
     ],
   },
 })

@@ -196,7 +196,10 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     options: SubscribeOptions | undefined,
   ): Promise<Subscription> {
     if (typeof stream?.claim !== 'function') throw new TypeError('subscribe() takes an event stream first: res.sse.')
-    return this.#serve(stream, [channels].flat(), optionsObject('subscribe()', options, SUBSCRIBE_NAMES), {})
+    const init = optionsObject('subscribe()', options, SUBSCRIBE_NAMES)
+    const subscription = await this.#serve(stream, [channels].flat(), init, {})
+    if (stream.letsGo) stream.letGo()
+    return subscription
   }
 
   readonly #serve = async (

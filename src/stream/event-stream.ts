@@ -265,6 +265,16 @@ export class EventStream {
     if (this.#state === 'idle') this.#options = options
   }
 
+  /** @internal The option. */
+  get letsGo(): boolean {
+    return this.#options.letGo
+  }
+
+  /** @internal From now on nobody else has a use for request and response. */
+  letGo(): void {
+    if (this.#state === 'open') this.#sink!.letGo(this.#gone)
+  }
+
   /** @internal Makes `owner` the one that this stream asks and tells. Throws ERR_SSE_SUBSCRIBED if it has one. */
   claim(owner: StreamOwner): void {
     if (this.#owner !== undefined) {
@@ -354,6 +364,8 @@ export class EventStream {
       )
     }
     socket?.uncork()
+    // With an owner it is for those who made it to say when.
+    if (this.#options.letGo && this.#owner === undefined) this.letGo()
     return true
   }
 
@@ -372,8 +384,9 @@ export class EventStream {
     return this.#sink === undefined ? this.#res!.writableEnded : this.#sink.ended
   }
 
-  /** The response is over, whoever ended it. */
+  /** The response is over, whoever ended it, or the connection that it was let go of. */
   readonly #gone = (): void => {
+    this.#sink?.settle()
     // Not by `writableFinished`: over HTTP/2 that is true of a response that was cut, too.
     this.#finish(this.#isEnded ? 'server' : 'client')
   }

@@ -71,4 +71,9 @@ export class ResponseSink implements Sink {
   onClose(fn: () => void): void {
     this.response.once('close', fn)
   }
+
+  /** What is between the response and its connection needs both. */
+  letGo(): void {}
+
+  settle(): void {}
 }

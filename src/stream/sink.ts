@@ -23,6 +23,13 @@ export interface Sink {
   destroy(): void
   /** Calls `fn` when the response is over: after `end`, as soon as the peer has it all. */
   onClose(fn: () => void): void
+  /**
+   * Lets go of request, response and parser, where it can; `onClose`, which listens to the response, then listens to the
+   * connection as well.
+   */
+  letGo(onClose: () => void): void
+  /** The response or its connection has closed: a response that was let go of is told so. */
+  settle(): void
 }
 
 /** What the kernel has not taken yet of what a stream has handed to it. */
