@@ -214,7 +214,8 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     const req = res?.req
     try {
       hub.parseNames(channels)
-      const address = hub.options.maxStreamsPerAddress > 0 && req !== undefined ? addressOf(req) : undefined
+      // A stream that has let go of its request counts for its peer, which may be a proxy: for no less than its client.
+      const address = hub.options.maxStreamsPerAddress > 0 ? addressOf(req ?? { socket: stream }) : undefined
       // For these the head, or 204, is the whole answer, and nothing is subscribed.
       if (stream.lastEventId === FINISHED_ID) {
         if (stream.state === 'idle') stream.commit()

@@ -250,6 +250,11 @@ export class EventStream {
     return this.#sink === undefined ? this.#res : this.#sink.response
   }
 
+  /** @internal The other end of the connection. */
+  get remoteAddress(): string | undefined {
+    return this.#sink?.remoteAddress
+  }
+
   /** @internal How much may wait before `onDrain` is worth waiting for. */
   get highWaterMark(): number {
     return this.#sink?.highWaterMark ?? 0

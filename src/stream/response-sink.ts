@@ -40,6 +40,10 @@ export class ResponseSink implements Sink {
     return this.response.writableEnded
   }
 
+  get remoteAddress(): string | undefined {
+    return this.response.req.socket.remoteAddress
+  }
+
   get bufferedBytes(): number {
     return Math.max(this.response.writableLength, this.#sinceBehind)
   }

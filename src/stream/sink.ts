@@ -9,6 +9,8 @@ export interface Sink {
   readonly ended: boolean
   /** The response, while anybody has a use for it. */
   readonly response: ServerResponse | undefined
+  /** The other end of the connection. */
+  readonly remoteAddress: string | undefined
   /** Bytes that wait in memory for the peer. */
   readonly bufferedBytes: number
   /** The same, as exactly as the kernel tells it: it falls while a single large write is under way. */

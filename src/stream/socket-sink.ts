@@ -70,6 +70,10 @@ export class SocketSink implements Sink {
     return this.#response.deref()
   }
 
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress
+  }
+
   get bufferedBytes(): number {
     return this.#socket.writableLength
   }
