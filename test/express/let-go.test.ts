@@ -80,7 +80,10 @@ describe.each(flavours)('streams that let go, with Express $version', ({ express
     await hub.publish('a', 'last')
     client.socket.resume()
     await vi.waitFor(() => expect(client.socket.bytesRead).toBeGreaterThan(12_000_000), SOON)
-    await vi.waitFor(() => expect(client.received.slice(-200)).toContain('data: last'), SOON)
+    await vi.waitFor(() => expect(client.received.slice(-200)).toContain('data: last'), {
+      timeout: 15_000,
+      interval: 100,
+    })
     const numbers = [...client.received.matchAll(/data: (\d+) x/g)].map((match) => Number(match[1]))
     expect(numbers).toEqual(Array.from({ length: 120 }, (_, i) => i))
     client.socket.destroy()
