@@ -69,7 +69,11 @@ export class ResponseSink implements Sink {
   }
 
   destroy(): void {
-    this.response.destroy()
+    const res = this.response
+    // Behind another response it has no connection yet. From Node 24 on it would go out in its turn, cut short, and the
+    // connection would stay.
+    if (res.socket === null) res.once('socket', (socket) => socket.destroy())
+    res.destroy()
   }
 
   onClose(fn: () => void): void {
