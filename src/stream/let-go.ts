@@ -27,7 +27,7 @@ const OF_NODE = [
   // These start and stop the reading of the parser.
   ['resume', 'onSocketResume'],
   ['pause', 'onSocketPause'],
-  // 'close' of the response. `detachSocket` takes it off, `assignSocket` puts it on again.
+  // 'close' of the response. `assignSocket` puts it on again.
   ['close', 'onServerResponseClose'],
 ] as const
 
@@ -130,14 +130,12 @@ function survey(res: ServerResponse, onClose: () => void): Found | undefined {
     req.readableLength > 0 ||
     (!req.closed && req.eventNames().length > 0) ||
     // The connection stands, and flows: a further request of a pipeline may have stopped it.
-    socket.destroyed ||
     !socket.writable ||
     !socket.readable ||
     socket.readableFlowing !== true ||
     socket.readableLength > 0 ||
     // Nobody else reads it or has set its timer.
     socket.listenerCount('data') > 1 ||
-    socket.listenerCount('readable') > 0 ||
     socket.listenerCount('timeout') > 1
   ) {
     return undefined
@@ -155,8 +153,6 @@ function survey(res: ServerResponse, onClose: () => void): Found | undefined {
   isKnown = true
   // A parser that is at another request, of the same packet, is needed.
   if (!isUnique || (parser.incoming !== null && parser.incoming !== req)) return undefined
-  // `detachSocket` sees to this one.
-  found.delete('onServerResponseClose')
   return found
 }
 

@@ -131,7 +131,7 @@ export class SocketSink implements Sink {
 
   letGo(onClose: () => void): void {
     const res = this.response
-    if (res === undefined || this.#isLetGo) return
+    if (res === undefined) return
     letGo(res, onClose, () => {
       this.#isLetGo = true
       this.#socket.on('close', onClose)

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createHttpsServer, request as httpsRequest } from 'node:https'
-import { type AddressInfo, connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, Socket } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import compression from 'compression'
@@ -12,8 +12,10 @@ import session from 'express-session'
 import helmet from 'helmet'
 import morgan from 'morgan'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { Frame } from '../../src/protocol/frame.ts'
 import { type EventStream, eventStream } from '../../src/stream/event-stream.ts'
 import type { SseOptions } from '../../src/stream/options.ts'
+import type { Sink } from '../../src/stream/sink.ts'
 import { manualClock } from '../../src/testing/index.ts'
 import { cert, key } from '../support/certificate.ts'
 import { SERVERS } from '../support/exchange.ts'
@@ -31,6 +33,16 @@ type Parsed = Socket & { parser?: unknown; _httpMessage?: unknown }
 
 /** Whether Node serves a socket no more. */
 const isLetGo = (socket: Socket) => (socket as Parsed).parser === null && (socket as Parsed)._httpMessage === null
+
+/** Lets a property have a value until the test is over, whatever Node makes of it. */
+function pretend(of: object, name: string, value: unknown): void {
+  const own = Object.getOwnPropertyDescriptor(of, name)
+  Object.defineProperty(of, name, { configurable: true, get: () => value, set: () => {} })
+  onTestFinished(() => {
+    if (own === undefined) Reflect.deleteProperty(of, name)
+    else Object.defineProperty(of, name, own)
+  })
+}
 
 /** As many turns as letting go takes, and some. */
 async function turns(): Promise<void> {
@@ -266,6 +278,17 @@ describe('the stream stays ordinary', () => {
       },
     ],
     ['has corked the response', (_req, res) => res.cork()],
+    // What follows are states that Node can be in only for a moment, or not at all as far as is known.
+    ['has given the response another socket', (_req, res) => pretend(res, 'socket', new Socket())],
+    ['serves another response on the socket', ({ socket }) => pretend(socket, '_httpMessage', {})],
+    ['has destroyed the response', (_req, res) => pretend(res, 'destroyed', true)],
+    ['has something waiting in the response', (_req, res) => pretend(res, 'writableLength', 1)],
+    ['waits for more of the request', (req) => pretend(req, 'complete', false)],
+    ['keeps the request from closing', (req) => pretend(req, 'closed', false)],
+    ['has ended the socket', ({ socket }) => pretend(socket, 'writable', false)],
+    ['has seen the end of the socket', ({ socket }) => pretend(socket, 'readable', false)],
+    ['has paused the socket', ({ socket }) => pretend(socket, 'readableFlowing', false)],
+    ['has read ahead', ({ socket }) => pretend(socket, 'readableLength', 1)],
   ])('where somebody %s', async (_, change) => {
     const on = await up()
     on.server.prependListener('request', (req, res) => void setImmediate(() => change(req, res)))
@@ -275,6 +298,22 @@ describe('the stream stays ordinary', () => {
     const { socket } = await on.next()
     await turns()
     expect(isLetGo(socket)).toBe(false)
+  })
+
+  it('where the response was ended and waits for its peer, and serves the next request', async () => {
+    const on = await up()
+    using client = await RawClient.connect(on.port)
+    client.socket.pause()
+    on.server.prependListener('request', (_req, res) => {
+      if (res.req.url === '/') setImmediate(() => res.end('x'.repeat(24_000_000)))
+    })
+    client.request('GET /')
+    const { socket } = await on.next()
+    await turns()
+    expect(isLetGo(socket)).toBe(false)
+    client.socket.resume()
+    client.request('GET /plain')
+    await vi.waitFor(() => expect(client.received.slice(-9)).toBe('\r\n\r\nplain'), SOON)
   })
 
   it('where the response has another stream as well', async () => {
@@ -382,7 +421,8 @@ describe('of the timeouts of a server', () => {
   it('timeout does not either', async () => {
     const on = await up()
     on.server.timeout = 100
-    const { sse, client } = await opened(on)
+    const { sse, client, socket } = await opened(on)
+    expect(socket.timeout).toBe(0)
     await wait(400)
     sse.send('a')
     await client.until('data: a\n\n')
@@ -541,6 +581,39 @@ describe('who comes back to the response', () => {
     client.reset()
     await sse.closed
     expect([signal?.aborted ?? true, late?.aborted ?? true]).toEqual([true, true])
+  })
+})
+
+describe('whose response is gone', () => {
+  /** As after a collection. */
+  function collected(sse: EventStream): Sink {
+    vi.spyOn(sse.outlet, 'response', 'get').mockReturnValue(undefined)
+    return sse.outlet
+  }
+
+  it('ends once', async () => {
+    const { sse, client } = await opened(await up())
+    const outlet = collected(sse)
+    outlet.end(false)
+    expect([outlet.ended, sse.state]).toEqual([true, 'closed'])
+    expect(outlet.write(Frame.of('data: late\n\n'))).toBe(false)
+    outlet.end(false)
+    await client.closed
+    expect(client.received).toMatch(/\r\n2\r\n:\n\r\n0\r\n\r\n$/)
+  })
+
+  it('waits for its peer no longer than it has to', async () => {
+    const clock = manualClock()
+    const { sse, client } = await opened(await up({ sse: { clock } }))
+    collected(sse)
+    client.socket.pause()
+    sse.send('x'.repeat(24_000_000))
+    sse.close()
+    expect(clock.pendingTimers).toBe(1)
+    client.socket.resume()
+    await client.closed
+    expect(client.socket.bytesRead).toBeGreaterThan(24_000_000)
+    await vi.waitFor(() => expect(clock.pendingTimers).toBe(0), SOON)
   })
 })
 
@@ -752,6 +825,20 @@ describe('on a Node that is other than expected', () => {
     })
     expect(warnings).toEqual([])
     expect(states).toEqual([true, false, true])
+  })
+
+  it('somebody who reads the first socket, which changes what is on it, makes no warning either', async () => {
+    let i = 0
+    const { warnings, states } = await warned(
+      () => {},
+      ({ socket }) => {
+        const read = () => {}
+        if (i++ === 0) socket.on('data', read)
+        return () => void socket.off('data', read)
+      },
+    )
+    expect(warnings).toEqual([])
+    expect(states).toEqual([false, true, true])
   })
 
   it('one odd connection among others does so, too', async () => {
