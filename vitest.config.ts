@@ -21,8 +21,23 @@ export default defineConfig({
         test: {
           name: 'plain path',
           include: ['test/{stream,express,sockets}/**/*.test.ts'],
-          exclude: ['test/stream/socket-sink.test.ts'],
+          exclude: ['test/stream/socket-sink.test.ts', 'test/{stream,express}/let-go.test.ts'],
           setupFiles: ['test/support/plain-path.ts'],
+        },
+      },
+      {
+        // And once more with every stream let go of that can be.
+        extends: true,
+        test: {
+          name: 'let go',
+          include: ['test/{stream,express}/**/*.test.ts'],
+          // The first two say what the defaults are, and what it takes; the others are about requests and not about streams.
+          exclude: [
+            'test/stream/options.test.ts',
+            'test/{stream,express}/let-go.test.ts',
+            'test/express/{cross-site,fuzz,parsers,post}.test.ts',
+          ],
+          setupFiles: ['test/support/let-go.ts'],
         },
       },
     ],

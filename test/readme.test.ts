@@ -79,6 +79,7 @@ const PIECES = {
   history: { code: snippet('`memoryBroker({ history, clock })`', 'ts'), needs: '', gives: 'hub' },
   backup: { code: snippet(SQLITE_HEADING, 'ts', 'backup('), needs: 'broker', gives: '' },
   http: { code: snippet('HTTP', 'ts'), needs: 'app, hub', gives: '' },
+  letGo: { code: snippet('Many idle streams', 'ts'), needs: 'app, hub', gives: '' },
   cors: { code: snippet('Other middleware', 'ts', 'cors('), needs: 'app, hub, cors', gives: '' },
   session: { code: snippet('Other middleware', 'ts', 'session.save'), needs: 'app, hub', gives: '' },
 } as const
@@ -154,7 +155,7 @@ beforeAll(() => {
   for (const [name, { code, needs, gives }] of Object.entries(PIECES)) {
     write(
       `${name}.ts`,
-      `import { ChannelHub, memoryBroker } from 'express-sse-hub'
+      `import { ChannelHub, memoryBroker, sse } from 'express-sse-hub'
 import type { Environment } from './environment.ts'
 export default async function ({ ${needs} }: Environment) {
 ${code}
@@ -510,6 +511,20 @@ describe('its snippets', () => {
     expect(preflight.headers.get('access-control-allow-headers')).toContain('Last-Event-ID')
     expect((await post(`${url}/channels/board`, 1, { origin })).status).toBe(201)
     expect((await post(`${url}/channels/board`, 1, { origin: 'https://elsewhere.example' })).status).toBe(403)
+  })
+
+  it('let go of what an idle stream does not need', async () => {
+    const sockets: (express.Request['socket'] & { parser?: unknown })[] = []
+    const { hub, url } = await serve('letGo', {}, (req, res, next) => {
+      sockets.push(req.socket)
+      next()
+      if (req.path === '/feeds/a') res.sse.open()
+    })
+    const streams = [await open(url, '/channels/a'), await open(url, '/feeds/a')]
+    await vi.waitUntil(() => sockets.length === 2 && sockets.every(({ parser }) => parser === null), 10_000)
+    expect((await streams[0]!.next()).event).toBe('hub.open')
+    await hub.publish('a', 1)
+    expect((await streams[0]!.next()).json()).toBe(1)
   })
 
   it('save a session before the stream opens', async () => {

@@ -1,11 +1,12 @@
-import type { IncomingMessage } from 'node:http'
 import { isIPv6 } from 'node:net'
 
 /**
  * Whose request it is, for limits: `req.ip`, which honours `trust proxy`, or the peer outside of Express. An IPv6
  * address counts by its /64, which is what one customer has.
  */
-export function addressOf(req: IncomingMessage): string | undefined {
+export function addressOf(req: {
+  readonly socket: { readonly remoteAddress?: string | undefined }
+}): string | undefined {
   const ip = (req as { ip?: string | undefined }).ip ?? req.socket.remoteAddress
   if (ip === undefined) return undefined
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)

@@ -196,7 +196,10 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     options: SubscribeOptions | undefined,
   ): Promise<Subscription> {
     if (typeof stream?.claim !== 'function') throw new TypeError('subscribe() takes an event stream first: res.sse.')
-    return this.#serve(stream, [channels].flat(), optionsObject('subscribe()', options, SUBSCRIBE_NAMES), {})
+    const init = optionsObject('subscribe()', options, SUBSCRIBE_NAMES)
+    const subscription = await this.#serve(stream, [channels].flat(), init, {})
+    if (stream.letsGo) stream.letGo()
+    return subscription
   }
 
   readonly #serve = async (
@@ -211,7 +214,8 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     const req = res?.req
     try {
       hub.parseNames(channels)
-      const address = hub.options.maxStreamsPerAddress > 0 && req !== undefined ? addressOf(req) : undefined
+      // A stream that has let go of its request counts for its peer, which may be a proxy: for no less than its client.
+      const address = hub.options.maxStreamsPerAddress > 0 ? addressOf(req ?? { socket: stream }) : undefined
       // For these the head, or 204, is the whole answer, and nothing is subscribed.
       if (stream.lastEventId === FINISHED_ID) {
         if (stream.state === 'idle') stream.commit()

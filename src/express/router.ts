@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import express, { type NextFunction, type Request, type Response, type Router } from 'express'
-import { covers, parseChannelName, parseChannelOrPattern } from '../channel-name.ts'
+import { covers, isPattern, parseChannelName, parseChannelOrPattern } from '../channel-name.ts'
 import { isSseError, SseError } from '../errors.ts'
-import type { Decision } from '../hub/guard.ts'
+import type { Authorize, Decision } from '../hub/guard.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Admission, SubscribeInit } from '../hub/subscribe-init.ts'
-import { functionOption, integerOption, optionsObject } from '../option.ts'
+import { booleanOption, functionOption, integerOption, optionsObject } from '../option.ts'
 import type { EventStream } from '../stream/event-stream.ts'
 import { queryOf } from '../stream/handshake.ts'
 import { resolveSseOptions } from '../stream/options.ts'
@@ -49,6 +49,12 @@ export interface ChannelRouterOptions {
   allowedOrigins?: readonly string[] | undefined
   /** Bytes of one request body. Default 1 048 576. A larger one is 413. */
   maxBodyBytes?: number | undefined
+  /**
+   * The option of `sse()`, for the streams of this router: either is enough. Default false. A stream with a pattern among
+   * its channels stays as it is where `subscribe` is a function, because that may be asked again with the request; where
+   * it is a function and the stream has names only, a pattern that is added later is denied every channel.
+   */
+  letGo?: boolean | undefined
 }
 
 /** Options of `hub.router()`. Exactly one of `channels` and `channel`. */
@@ -70,7 +76,7 @@ export type Serve = (
   admission: Admission,
 ) => Promise<unknown>
 
-const NAMES = ['channels', 'channel', 'subscribe', 'publish', 'allowedOrigins', 'maxBodyBytes'] as const
+const NAMES = ['channels', 'channel', 'subscribe', 'publish', 'allowedOrigins', 'maxBodyBytes', 'letGo'] as const
 
 /** The routes of a hub: GET subscribes, POST publishes. Throws a TypeError that names a wrong option. */
 export function hubRouter(hub: Hub, given: RouterOptions, serve: Serve): Router {
@@ -118,7 +124,8 @@ class Routes {
     this.#allowedOrigins = new Set(parseOrigins(options.allowedOrigins))
     const maxBodyBytes = integerOption('maxBodyBytes', options.maxBodyBytes, 1_048_576, 1, Number.MAX_SAFE_INTEGER)
     this.#reader = new PublishReader(maxBodyBytes, hub.options.maxEventBytes)
-    this.#streamOptions = resolveSseOptions({ clock: hub.options.clock })
+    const letGo = booleanOption('letGo', options.letGo, false)
+    this.#streamOptions = resolveSseOptions({ clock: hub.options.clock, letGo })
   }
 
   async get(req: Request, res: Response, next: NextFunction, asked: () => string[] | Promise<string[]>): Promise<void> {
@@ -132,9 +139,12 @@ class Routes {
       const rewind = parseRewind(queryOf(req).getAll('rewind'))
       const envelope = queryOf(req).get('envelope') === '1'
       const { until, info } = await this.#admit(req, names)
-      const authorize = typeof this.#options.subscribe === 'function' ? this.#authorize(req) : undefined
+      const asks = typeof this.#options.subscribe === 'function'
+      const letsGo = (this.#streamOptions.letGo || stream.letsGo) && !(asks && names.some(isPattern))
+      const authorize = asks ? (letsGo ? denied : this.#authorize(req)) : undefined
       await this.#serve(stream, names, { rewind, envelope, info }, { until, authorize })
       letRoutingGo(req)
+      if (letsGo) stream.letGo()
     } catch (error) {
       if (res.headersSent || clientStatusOf(error) !== undefined) return this.#answer(req, res, next, error)
       // A failure is no refusal: the 500 that it is would end an EventSource for good.
@@ -250,6 +260,9 @@ function letRoutingGo(req: Request): void {
 }
 
 function nobodyIsNext(): void {}
+
+/** The hook for channels of a pattern that is added when there is no request any more to ask about. */
+const denied: Authorize = async () => ({ allowed: false })
 
 /** What `res.json` does, without hashing for an ETag, which is for answers that are asked for again. In one write. */
 function sendJson(res: ServerResponse, status: number, value: unknown): void {

@@ -250,6 +250,11 @@ export class EventStream {
     return this.#sink === undefined ? this.#res : this.#sink.response
   }
 
+  /** @internal The other end of the connection. */
+  get remoteAddress(): string | undefined {
+    return this.#sink?.remoteAddress
+  }
+
   /** @internal How much may wait before `onDrain` is worth waiting for. */
   get highWaterMark(): number {
     return this.#sink?.highWaterMark ?? 0
@@ -263,6 +268,16 @@ export class EventStream {
   /** @internal The last options before the head win. */
   configure(options: ResolvedSseOptions): void {
     if (this.#state === 'idle') this.#options = options
+  }
+
+  /** @internal The option. */
+  get letsGo(): boolean {
+    return this.#options.letGo
+  }
+
+  /** @internal From now on nobody else has a use for request and response. */
+  letGo(): void {
+    if (this.#state === 'open') this.#sink!.letGo(this.#gone)
   }
 
   /** @internal Makes `owner` the one that this stream asks and tells. Throws ERR_SSE_SUBSCRIBED if it has one. */
@@ -354,6 +369,8 @@ export class EventStream {
       )
     }
     socket?.uncork()
+    // With an owner it is for those who made it to say when.
+    if (this.#options.letGo && this.#owner === undefined) this.letGo()
     return true
   }
 
@@ -372,8 +389,9 @@ export class EventStream {
     return this.#sink === undefined ? this.#res!.writableEnded : this.#sink.ended
   }
 
-  /** The response is over, whoever ended it. */
+  /** The response is over, whoever ended it, or the connection that it was let go of. */
   readonly #gone = (): void => {
+    this.#sink?.settle()
     // Not by `writableFinished`: over HTTP/2 that is true of a response that was cut, too.
     this.#finish(this.#isEnded ? 'server' : 'client')
   }

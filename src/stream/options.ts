@@ -1,5 +1,5 @@
 import { type Clock, clockOption, MAX_DELAY_MS } from '../clock.ts'
-import { functionOption, integerOption, optionsObject } from '../option.ts'
+import { booleanOption, functionOption, integerOption, optionsObject } from '../option.ts'
 import { parseReconnectionTime } from '../protocol/fields.ts'
 
 /** Options of `sse()` and `eventStream()`. */
@@ -23,6 +23,15 @@ export interface SseOptions {
    * Each stream takes a random value between 80 and 100 % of it. Default 0 = off; at most 2^31 - 1.
    */
   maxLifetimeMs?: number | undefined
+  /**
+   * Lets go of the request, the response and Node's parser once a stream is open, which saves most of what an idle one
+   * holds. Default false. For streams that nobody but this library has a use for: `req` and `res` do not hear of the end
+   * of the connection then, so use `closed` or `signal` of the stream; `server.closeAllConnections()` does not reach it,
+   * so close hub and streams; no further request is served on its connection; `server.timeout` does not apply. A stream
+   * stays as it is where anybody listens to `res` or `req`, wraps `res.end` (access logs, sessions), or where Node is
+   * not as expected, which is warned of once.
+   */
+  letGo?: boolean | undefined
   /** Is told the errors of sources given to `stream()`. What it throws is dropped. */
   onError?: ((error: unknown) => void) | undefined
   /** Time. Default: the system's. */
@@ -35,11 +44,20 @@ export interface ResolvedSseOptions {
   readonly retryMs: number | undefined
   readonly maxBufferedBytes: number
   readonly maxLifetimeMs: number
+  readonly letGo: boolean
   readonly onError: ((error: unknown) => void) | undefined
   readonly clock: Clock
 }
 
-const NAMES = ['heartbeatIntervalMs', 'retryMs', 'maxBufferedBytes', 'maxLifetimeMs', 'onError', 'clock'] as const
+const NAMES = [
+  'heartbeatIntervalMs',
+  'retryMs',
+  'maxBufferedBytes',
+  'maxLifetimeMs',
+  'letGo',
+  'onError',
+  'clock',
+] as const
 
 /** The reconnection time of hub streams whose options name none. */
 export const DEFAULT_RETRY_MS = 2_000
@@ -60,6 +78,7 @@ export function resolveSseOptions(given: SseOptions | undefined): ResolvedSseOpt
       Number.MAX_SAFE_INTEGER,
     ),
     maxLifetimeMs: integerOption('maxLifetimeMs', options.maxLifetimeMs, 0, 0, MAX_DELAY_MS),
+    letGo: booleanOption('letGo', options.letGo, false),
     onError: functionOption('onError', options.onError),
     clock: clockOption(options.clock),
   }

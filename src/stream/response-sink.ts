@@ -40,6 +40,10 @@ export class ResponseSink implements Sink {
     return this.response.writableEnded
   }
 
+  get remoteAddress(): string | undefined {
+    return this.response.req.socket.remoteAddress
+  }
+
   get bufferedBytes(): number {
     return Math.max(this.response.writableLength, this.#sinceBehind)
   }
@@ -65,10 +69,19 @@ export class ResponseSink implements Sink {
   }
 
   destroy(): void {
-    this.response.destroy()
+    const res = this.response
+    // Behind another response it has no connection yet. From Node 24 on it would go out in its turn, cut short, and the
+    // connection would stay.
+    if (res.socket === null) res.once('socket', (socket) => socket.destroy())
+    res.destroy()
   }
 
   onClose(fn: () => void): void {
     this.response.once('close', fn)
   }
+
+  /** What is between the response and its connection needs both. */
+  letGo(): void {}
+
+  settle(): void {}
 }

@@ -9,6 +9,8 @@ export interface Sink {
   readonly ended: boolean
   /** The response, while anybody has a use for it. */
   readonly response: ServerResponse | undefined
+  /** The other end of the connection. */
+  readonly remoteAddress: string | undefined
   /** Bytes that wait in memory for the peer. */
   readonly bufferedBytes: number
   /** The same, as exactly as the kernel tells it: it falls while a single large write is under way. */
@@ -23,6 +25,13 @@ export interface Sink {
   destroy(): void
   /** Calls `fn` when the response is over: after `end`, as soon as the peer has it all. */
   onClose(fn: () => void): void
+  /**
+   * Lets go of request, response and parser, where it can; `onClose`, which listens to the response, then listens to the
+   * connection as well.
+   */
+  letGo(onClose: () => void): void
+  /** The response or its connection has closed: a response that was let go of is told so. */
+  settle(): void
 }
 
 /** What the kernel has not taken yet of what a stream has handed to it. */

@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { Frame } from '../protocol/frame.ts'
+import { hangUp, join, letGo, settle } from './let-go.ts'
 import { queuedInKernel, type Sink } from './sink.ts'
 
 /** Taken when this module is loaded, so that a prototype which is patched later counts as wrapped. */
@@ -40,6 +41,8 @@ export class SocketSink implements Sink {
   readonly #response: WeakRef<ServerResponse>
   /** Somebody has ended the body. What is written from here on would be taken for a part of the next response. */
   #ended = false
+  /** Node does not serve the socket any more, and the response may be gone. See `letGo`. */
+  #isLetGo = false
   #onDrain: (() => void)[] | undefined
 
   /** `res`: one for which `isBareChunked` holds. */
@@ -65,6 +68,10 @@ export class SocketSink implements Sink {
 
   get response(): ServerResponse | undefined {
     return this.#response.deref()
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress
   }
 
   get bufferedBytes(): number {
@@ -97,6 +104,18 @@ export class SocketSink implements Sink {
   end(closeConnection: boolean): void {
     if (this.#ended) return
     const res = this.response
+    if (this.#isLetGo) {
+      // Whoever still has the response finds it ended, too.
+      if (res !== undefined) {
+        join(res)
+        res.end()
+        return
+      }
+      this.#ended = true
+      this.#socket.write('0\r\n\r\n')
+      hangUp(this.#socket)
+      return
+    }
     if (closeConnection) res?.once('finish', () => this.#socket.end())
     res?.end()
   }
@@ -106,6 +125,21 @@ export class SocketSink implements Sink {
   }
 
   onClose(fn: () => void): void {
-    this.response?.once('close', fn)
+    if (this.#isLetGo) this.#socket.once('close', fn)
+    else this.response?.once('close', fn)
+  }
+
+  letGo(onClose: () => void): void {
+    const res = this.response
+    if (res === undefined) return
+    letGo(res, onClose, () => {
+      this.#isLetGo = true
+      this.#socket.on('close', onClose)
+    })
+  }
+
+  settle(): void {
+    const res = this.#isLetGo ? this.response : undefined
+    if (res !== undefined) settle(res)
   }
 }

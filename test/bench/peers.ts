@@ -32,6 +32,9 @@ function node(name: string, title: string, file: string, more: Partial<Peer> & {
 
 export const hub = node('hub', 'express-sse-hub', 'hub', { replays: true })
 
+/** The hub whose idle streams let go, which is about memory alone: see scenarios/memory.ts. */
+export const lettingHub = node('hub', `${hub.title}, letGo`, 'hub', { replays: true, args: ['letGo'] })
+
 /** The hub alone, which measures itself: see scenarios/growth.ts. */
 export const growingHub = node('hub', 'express-sse-hub', 'growth')
 

@@ -10,6 +10,7 @@ const DEFAULTS = {
   retryMs: undefined,
   maxBufferedBytes: 1_048_576,
   maxLifetimeMs: 0,
+  letGo: false,
   onError: undefined,
   clock: systemClock,
 }
@@ -28,6 +29,7 @@ describe('options of a stream', () => {
       retryMs: 500,
       maxBufferedBytes: 1,
       maxLifetimeMs: 2 ** 31 - 1,
+      letGo: true,
       onError: () => {},
       clock: manualClock(),
     }
@@ -51,6 +53,9 @@ describe('options of a stream', () => {
     ['maxBufferedBytes', Number.POSITIVE_INFINITY],
     ['maxLifetimeMs', -1],
     ['maxLifetimeMs', 2 ** 31],
+    ['letGo', 'yes'],
+    ['letGo', 1],
+    ['letGo', null],
     ['onError', 'log'],
     ['onError', null],
     ['clock', 5],

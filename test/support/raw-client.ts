@@ -5,14 +5,14 @@ export class RawClient implements Disposable {
   readonly socket: Socket
   /** Resolves when the connection is closed, whoever did it and however. */
   readonly closed: Promise<void>
-  #received = Buffer.alloc(0)
+  readonly #chunks: Buffer[] = []
 
   private constructor(socket: Socket) {
     this.socket = socket
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()))
     socket.on('error', () => {})
     socket.on('data', (bytes) => {
-      this.#received = Buffer.concat([this.#received, bytes])
+      this.#chunks.push(bytes)
     })
   }
 
@@ -31,7 +31,9 @@ export class RawClient implements Disposable {
   }
 
   get received(): string {
-    return this.#received.toString('utf8')
+    // In one piece from now on, so that asking again costs no more than what came since.
+    if (this.#chunks.length > 1) this.#chunks.splice(0, this.#chunks.length, Buffer.concat(this.#chunks))
+    return this.#chunks[0]?.toString('utf8') ?? ''
   }
 
   /** Everything received, once it contains `text`. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { hub, lettingHub } from '../peers.ts'
 import { type Bench, connectAll, format, type Scenario } from '../scenario.ts'
 
 const STREAMS = 5_000
@@ -28,7 +29,7 @@ export const memory: Scenario = {
     { key: 'slopeAfterGc', title: 'slope after gc', digits: 1 },
   ],
   isSteady: true,
-  peers: (all) => all,
+  peers: (all) => all.flatMap((peer) => (peer === hub ? [hub, lettingHub] : [peer])),
   variants: ({ maxStreams, quick }) => {
     const few = quick ? STREAMS / 5 : Math.min(STREAMS, maxStreams)
     const many = quick ? 0 : Math.min(MORE_STREAMS, maxStreams)

@@ -5,9 +5,10 @@ import { control } from './control.mjs'
 import { logFile } from './log-file.mjs'
 
 const app = express()
-const hub = new ChannelHub({ broker: process.argv[2] === 'sqlite' ? sqliteBroker({ file: logFile() }) : undefined })
+const [, , variant] = process.argv
+const hub = new ChannelHub({ broker: variant === 'sqlite' ? sqliteBroker({ file: logFile() }) : undefined })
 
-app.use('/events', hub.router({ channels: ['>'], publish: 'anyone' }))
+app.use('/events', hub.router({ channels: ['>'], publish: 'anyone', letGo: variant === 'letGo' }))
 app.post(
   '/control/:what',
   control((name, text) => hub.publish(name, text)),
