@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     // Most tests wait for sockets, not for a core.
     maxWorkers: 3,
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     coverage: {
       provider: 'v8',
       include: ['src/**'],

@@ -29,11 +29,11 @@ describe('a peer that is behind', () => {
     await both
     expect(x.sse.bufferedBytes).toBe(0)
     expect(x.sse.send('z')).toBe(true)
-    expect([(await client.next()).data.length, (await client.next()).data, (await client.next()).data]).toEqual([
-      500_000,
-      'y',
-      'z',
-    ])
+    expect([
+      (await client.next({ timeoutMs: 30_000 })).data.length,
+      (await client.next()).data,
+      (await client.next()).data,
+    ]).toEqual([500_000, 'y', 'z'])
   })
 
   it('may leave: drained() resolves', async () => {
@@ -59,7 +59,7 @@ describe('a peer that is behind', () => {
     x.sse.close()
     await drained
     expect(x.sse.bufferedBytes).toBeGreaterThan(500_000)
-    expect((await client.next()).data.length).toBe(40_000_000)
+    expect((await client.next({ timeoutMs: 30_000 })).data.length).toBe(40_000_000)
     await client.ended
   })
 

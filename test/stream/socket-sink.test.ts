@@ -265,7 +265,7 @@ describe('a stream on the socket path', () => {
     x.sse.send('x'.repeat(40_000_000))
     const waiting = Array.from({ length: 20 }, () => x.sse.drained())
     expect(socket.listenerCount('drain')).toBe(before + 1)
-    expect((await client.next()).data.length).toBe(40_000_000)
+    expect((await client.next({ timeoutMs: 30_000 })).data.length).toBe(40_000_000)
     await Promise.all(waiting)
     expect(socket.listenerCount('drain')).toBe(before)
   })
@@ -278,7 +278,7 @@ describe('a stream on the socket path', () => {
     const told = vi.fn()
     x.sse.onDrain(told)
     x.sse.close()
-    expect((await client.next()).data.length).toBe(40_000_000)
+    expect((await client.next({ timeoutMs: 30_000 })).data.length).toBe(40_000_000)
     await client.ended
     await turn()
     expect(told).not.toHaveBeenCalled()
