@@ -482,7 +482,9 @@ describe('its snippets', () => {
     for (const connection of connections) connection.close()
     await ended
     expect(told.say.mock.calls.flat()).toEqual(['connecting', 'open', 'closed', 'closed'])
-    expect(Object.keys(globalThis.sessionStorage)).toEqual(['express-sse-hub:board'])
+    expect(Object.keys((globalThis as unknown as { sessionStorage: object }).sessionStorage)).toEqual([
+      'express-sse-hub:board',
+    ])
     vi.unstubAllGlobals()
     await hub.close()
   })
