@@ -94,6 +94,8 @@ ${load('express', 'express')}
 ${load('{ ChannelHub, isSseError, memoryBroker, problemHandler, SseError, sse, eventStream }', 'express-sse-hub')}
 ${load('{ openStream, manualClock }', 'express-sse-hub/testing')}
 ${load('{ sqliteBroker }', 'express-sse-hub/sqlite')}
+${load('{ connect }', 'express-sse-hub/client')}
+${load('{ connectShared }', 'express-sse-hub/client/shared')}
 
 async function main() {
   const { version } = require_('express/package.json')
@@ -130,6 +132,14 @@ async function main() {
   const event = await stream.next()
   strictEqual(event.id, missed)
   strictEqual(event.json().text, 'missed')
+
+  const connection = connect(url + '/channels', { channels: ['board'], rewind: 1 })
+  for await (const item of connection) {
+    strictEqual(item.data.text, 'missed')
+    connection.close()
+  }
+  strictEqual((await connection.closed).reason, 'closed')
+  strictEqual(typeof connectShared, 'function')
 
   const one = await openStream(url, '/one')
   strictEqual((await one.next()).json().one, 1)
@@ -232,6 +242,8 @@ const CONSUMER = `
 import express from 'express'
 import { ChannelHub, eventStream, isSseError, memoryBroker, problemHandler, sse } from 'express-sse-hub'
 import type { Broker, EventStream, HubStats, RouterOptions, SseErrorCode, SseOptions, Subscription } from 'express-sse-hub'
+import { connect, type Connection } from 'express-sse-hub/client'
+import { connectShared } from 'express-sse-hub/client/shared'
 import { manualClock, openStream } from 'express-sse-hub/testing'
 import { sqliteBroker, type SqliteBroker } from 'express-sse-hub/sqlite'
 
@@ -254,10 +266,12 @@ app.get('/me', async (_req, res) => {
 app.use(problemHandler())
 // @ts-expect-error wrong data
 hub.publish('news', { headline: 'Hello' })
+const connection: Connection<{ news: { title: string } }> = connect('/channels/news')
+connection.on('event', ({ data }) => console.log(data.title))
 const stats: HubStats = hub.stats()
 hub.on('refused', ({ code }) => void (code satisfies SseErrorCode))
 const routerOptions: RouterOptions = { channels: undefined }
-export { stats, routerOptions, eventStream, isSseError, openStream }
+export { connectShared, stats, routerOptions, eventStream, isSseError, openStream }
 `
 
 describe('a strict TypeScript application that has installed it', () => {

@@ -57,6 +57,9 @@ const SQLITE = snippet(SQLITE_HEADING, 'ts', 'import')
 const DRIVER = snippet(SQLITE_HEADING, 'sh')
 const CJS = snippet('Express 4 and CommonJS', 'js')
 const IN_A_PAGE = snippet('Events of the hub in a page', 'js')
+const CLIENT = snippet('The client', 'ts', 'sessionStore')
+const ITERATOR = snippet('The client', 'ts', 'for await')
+const SHARED = snippet('One connection for all tabs', 'ts')
 const SHUTDOWN = snippet('Operations', 'ts')
 const TESTING = snippet('Testing your routes', 'ts')
 /** What is run against one server, one after the other: each `sh` with the output that follows it. */
@@ -127,6 +130,8 @@ function fromSources(code: string): string {
   return (
     code
       .replaceAll("'express-sse-hub/testing'", "'../../../src/testing/index.ts'")
+      .replaceAll("'express-sse-hub/client/shared'", "'../../../src/client/shared.ts'")
+      .replaceAll("'express-sse-hub/client'", "'../../../src/client/index.ts'")
       .replaceAll("'express-sse-hub/sqlite'", "'../../../src/broker/sqlite/index.ts'")
       // Relative to the process, which is not that of the README.
       .replaceAll("'data/hub.db'", `'${join(TEMP, 'data/hub.db')}'`)
@@ -152,6 +157,28 @@ beforeAll(() => {
     "import { expect } from 'vitest'\nimport { it } from './collect.ts'",
   )
   write('testing.ts', testing.replace('./app.js', './app.ts'))
+  const client = [CLIENT, SHARED, ITERATOR].join('\n')
+  const imports = client.match(/^import .*$/gm)!.join('\n')
+  write(
+    'client.ts',
+    `${imports}
+interface Page {
+  url: string
+  user: { id: string }
+  console: Pick<Console, 'log' | 'warn'>
+  fetchState(): void
+  show(what: string, data: unknown): void
+  say(what: string): void
+  given(connections: { close(): void }[]): void
+}
+export default async function ({ url, user, console, fetchState, show, say, given }: Page) {
+${client
+  .replace(/^import .*$/gm, '')
+  .replaceAll("'/channels'", 'url')
+  .replace('for await', 'given([connection, shared])\nfor await')}
+}
+`,
+  )
   for (const [name, { code, needs, gives }] of Object.entries(PIECES)) {
     write(
       `${name}.ts`,
@@ -451,6 +478,36 @@ describe('its snippets', () => {
   it('publish with types', async () => {
     const { given } = await serve('typed')
     expect(given.typedHub.stats().published).toBe(3)
+  })
+
+  it('connect with the client', async () => {
+    const hub = new ChannelHub()
+    const app = express()
+    app.use('/channels', hub.router({ channels: ['board', 'price.*'] }))
+    const url = `${await listen(app)}/channels`
+    vi.stubGlobal('sessionStorage', {})
+    const { default: page } = await import(join(TEMP, 'client.ts'))
+    const told = { fetchState: vi.fn(), show: vi.fn(), say: vi.fn(), log: vi.fn() }
+    let connections: { close(): void }[] = []
+    const given = (made: typeof connections) => (connections = made)
+    const ended = page({ ...told, url, user: { id: '7' }, console: told, given })
+    await vi.waitFor(() => expect(told.fetchState).toHaveBeenCalledTimes(1), { timeout: 15_000 })
+    await hub.publish('board', { text: 'hi' }, { event: 'note' })
+    await hub.publish('price.usd', { cents: 199 })
+    await vi.waitFor(() => expect(told.log).toHaveBeenCalledTimes(2), { timeout: 15_000 })
+    expect(told.show.mock.calls).toEqual([
+      ['board', { text: 'hi' }],
+      ['price.usd', { cents: 199 }],
+      ['cents', 199],
+    ])
+    for (const connection of connections) connection.close()
+    await ended
+    expect(told.say.mock.calls.flat()).toEqual(['connecting', 'open', 'closed', 'closed'])
+    expect(Object.keys((globalThis as unknown as { sessionStorage: object }).sessionStorage)).toEqual([
+      'express-sse-hub:board',
+    ])
+    vi.unstubAllGlobals()
+    await hub.close()
   })
 
   it('keep history by channel', async () => {
@@ -777,6 +834,10 @@ describe('its tables of the API', () => {
     ['SendOptions', 'stream/send.ts', '`sse(options?)`'],
     ['SourceOptions<T, Stream>', 'stream/source.ts', '`sse(options?)`'],
     ['StreamResult', 'stream/source.ts', '`sse(options?)`'],
+    ['SourceOptions', 'client/options.ts', 'The client'],
+    ['ConnectOptions<Channels = unknown> extends SourceOptions', 'client/options.ts', 'The client'],
+    ['RetryOptions', 'client/options.ts', 'The client'],
+    ['ConnectionEvents<Channels>', 'client/events.ts', 'The client'],
   ])('name every member of %s', (type, file, heading) => {
     const source = readFileSync(join(ROOT, 'src', file), 'utf8')
     const body = source.slice(source.indexOf(`export interface ${type} {`)).split('\n}\n')[0]!
@@ -802,6 +863,13 @@ describe('its list of codes', () => {
     const all = [...source.matchAll(/^ {2}(ERR_SSE_\w+): \[/gm)].map(([, code]) => code)
     expect(all.length).toBeGreaterThan(25)
     expect(codes.map(([, code]) => code)).toEqual(all)
+  })
+
+  it('has a row for every code of the client', () => {
+    const source = readFileSync(join(ROOT, 'src/client/error.ts'), 'utf8')
+    const all = [...source.matchAll(/^ {2}\| '(ERR_SSE_\w+)'/gm)].map(([, code]) => `\`${code}\``)
+    expect(all.length).toBeGreaterThan(5)
+    expect(rows('The client').map(([first]) => first)).toEqual(expect.arrayContaining(all))
   })
 
   it('has the status of each', () => {

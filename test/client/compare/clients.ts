@@ -88,11 +88,11 @@ export const clients: readonly Client[] = [
     open(url, { hear, header, lastEventId, body }) {
       const { fetchEventSource } = require('@microsoft/fetch-event-source')
       const controller = new AbortController()
-      const headers: Record<string, string> = {}
-      if (header) headers['x-own'] = header()
-      if (lastEventId) headers['last-event-id'] = lastEventId
+      const own: typeof fetch = (input, init) =>
+        fetch(input, { ...init, headers: { ...(init?.headers as object), 'x-own': header!() } })
       fetchEventSource(url, {
-        headers,
+        ...(lastEventId ? { headers: { 'last-event-id': lastEventId } } : {}),
+        ...(header ? { fetch: own } : {}),
         signal: controller.signal,
         ...(body ? { method: 'POST', body } : {}),
         onmessage: ({ event, data, id }: { event: string; data: string; id: string }) =>
@@ -105,11 +105,12 @@ export const clients: readonly Client[] = [
     name: 'event-source-plus',
     version: versionOf('event-source-plus'),
     entry: 'node_modules/event-source-plus/dist/index.mjs',
-    cannot: ['silenceMs', 'lastEventId'],
-    open(url, { hear, header, body }) {
+    cannot: ['silenceMs'],
+    open(url, { hear, header, lastEventId, body }) {
       const { EventSourcePlus } = require('event-source-plus')
       const source = new EventSourcePlus(url, {
         ...(header ? { headers: () => ({ 'x-own': header() }) } : {}),
+        ...(lastEventId ? { headers: { 'last-event-id': lastEventId } } : {}),
         ...(body ? { method: 'post', body } : {}),
       })
       const controller = source.listen({

@@ -25,7 +25,7 @@ process.on('uncaughtException', () => {})
 process.on('unhandledRejection', () => {})
 
 const shown = (result: boolean | string | undefined) =>
-  result === undefined ? 'cannot be asked' : result === true ? 'yes' : result === false ? 'no' : result
+  result === undefined ? 'no such option' : result === true ? 'yes' : result === false ? 'no' : result
 const table: string[][] = [['', ...clients.map(({ name, version }) => `${name} ${version}`)], clients.map(() => '---')]
 table[1]!.push('---')
 for (const { name, run } of cases) {
