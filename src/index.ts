@@ -21,7 +21,7 @@ export {
   type PublishItem,
   type SubscribeOptions,
 } from './express/channel-hub.ts'
-export type { ChannelData, ChannelMap } from './express/channel-types.ts'
+export type { ChannelData, ChannelMap } from './channel-types.ts'
 export { sse } from './express/middleware.ts'
 export { problemHandler } from './express/problem.ts'
 export type { ChannelRouterOptions, RouterOptions, SubscribeVerdict } from './express/router.ts'

@@ -14,7 +14,7 @@ import type { Subscription } from '../hub/subscription.ts'
 import { optionsObject } from '../option.ts'
 import { type EventStream, FINISHED_ID } from '../stream/event-stream.ts'
 import { addressOf } from './address.ts'
-import type { ChannelData, ChannelMap, HeardData, Publishable } from './channel-types.ts'
+import type { ChannelData, ChannelMap, HeardData, Publishable } from '../channel-types.ts'
 import { isOverload, sendOverload, sendProblem } from './problem.ts'
 import { type ChannelRouterOptions, hubRouter, type RouterOptions } from './router.ts'
 

@@ -1,0 +1,72 @@
+import type { ConnectionError } from './error.ts'
+
+// What a connection tells. The shapes of events and gaps are those of `hub.events()` on the server.
+
+type IsAny<T> = 0 extends 1 & T ? true : false
+
+/** The channel names that a key of the map stands for, as a template: `price.*` is `price.${string}`. */
+type NamesOf<Key extends string> = Key extends '*' | '>'
+  ? string
+  : Key extends `${infer Head}.${infer Tail}`
+    ? `${Head extends '*' ? string : Head}.${NamesOf<Tail>}`
+    : Key
+
+/** One published event. */
+export interface ReceivedEvent<Channel extends string = string, Data = unknown> {
+  /** `''` on a stream that is none of a hub. */
+  readonly channel: Channel
+  /** The event type; undefined when it has none. */
+  readonly event: string | undefined
+  readonly id: string
+  /** The value that was published. On a stream that is none of a hub: the text. */
+  readonly data: Data
+}
+
+/** An event of any channel of the map; its `channel` tells which data it has. */
+export type EventOf<Channels> =
+  IsAny<Channels> extends true
+    ? // biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
+      ReceivedEvent<string, any>
+    : { [Key in keyof Channels & string]: ReceivedEvent<NamesOf<Key>, Channels[Key]> }[keyof Channels & string]
+
+/** Of these channels, what was published after the last event of theirs that was received, and up to `to`, may be missing. */
+export interface ReceivedGap {
+  readonly gap: true
+  readonly reason: 'trimmed' | 'diverged' | 'unknown-epoch' | 'bad-cursor'
+  readonly channels: readonly string[]
+  readonly from: string | null
+  readonly to: string
+}
+
+/** What a hub says first on a stream. */
+export interface OpenInfo {
+  readonly channels: readonly string[]
+  /** Whether the position was accepted: what was missed comes now. */
+  readonly resumed: boolean
+  readonly heartbeatIntervalMs: number
+}
+
+/** `waiting`: until the next attempt, or until the page is shown again. */
+export type ConnectionState = 'connecting' | 'open' | 'waiting' | 'closed'
+
+export interface ConnectionEnd {
+  /**
+   * `closed`: by `close()`. `aborted`: by `signal`. `finished`: the server has no more to say. `failed`: it makes no
+   * sense to try again.
+   */
+  readonly reason: 'closed' | 'aborted' | 'finished' | 'failed'
+  readonly error?: ConnectionError | undefined
+}
+
+export interface ConnectionEvents<Channels> {
+  /** Every published event, in the order of the log. */
+  event: EventOf<Channels>
+  gap: ReceivedGap
+  /** The hub has answered, for the first time or again. */
+  open: OpenInfo
+  /** The same, when the position was accepted. */
+  resumed: OpenInfo
+  state: ConnectionState
+  error: ConnectionError
+  closed: ConnectionEnd
+}

@@ -1,0 +1,17 @@
+export type { ChannelMap } from '../channel-types.ts'
+export type { Clock } from '../clock.ts'
+export { connect } from './connect.ts'
+export type { Connection } from './connection.ts'
+export { ConnectionError, type ConnectionErrorCode } from './error.ts'
+export type {
+  ConnectionEnd,
+  ConnectionEvents,
+  ConnectionState,
+  EventOf,
+  OpenInfo,
+  ReceivedEvent,
+  ReceivedGap,
+} from './events.ts'
+export type { ConnectOptions, PerAttempt, RetryOptions } from './options.ts'
+export type { SchemasOf, StandardSchema } from './schema.ts'
+export { type PositionStore, sessionStore } from './store.ts'

@@ -1,0 +1,60 @@
+import express from 'express'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { ChannelHub, sse } from '../../src/index.ts'
+import { cuttingProxy } from '../support/cutting-proxy.ts'
+import { connected, FAST, serve, until } from './support.ts'
+
+/** An app with a hub, behind a hop that can cut. */
+async function rig(options: ConstructorParameters<typeof ChannelHub>[0] = {}) {
+  const hub = new ChannelHub<any>(options)
+  const app = express()
+  app.use(sse({ retryMs: 500, heartbeatIntervalMs: 100 }))
+  app.use('/channels', hub.router({ channels: ['>'], publish: 'anyone' }))
+  const url = await serve(app)
+  const proxy = await cuttingProxy(Number(new URL(url).port))
+  onTestFinished(async () => {
+    await proxy.close()
+    await hub.close()
+  })
+  return { hub, app, proxy, url: `${proxy.url}/channels` }
+}
+
+describe('a connection to a hub', () => {
+  it('tells what is published to its channels, and where it comes from', async () => {
+    const { hub, url } = await rig()
+    const connection = connected(url, { channels: ['board', 'price.*'] })
+    await until(() => connection.told.open.length)
+    expect(connection.told.open).toEqual([
+      { channels: ['board', 'price.*'], resumed: false, heartbeatIntervalMs: 100 },
+    ])
+    const { id } = await hub.publish('board', { text: 'hi' }, { event: 'note' })
+    await hub.publish('price.usd', '5')
+    await hub.publish('price.usd', 5)
+    await hub.publish('other', 1)
+    await until(() => connection.told.event.length === 3)
+    expect(connection.told.event[0]).toEqual({ channel: 'board', event: 'note', id, data: { text: 'hi' } })
+    expect(connection.told.event.slice(1).map(({ channel, event, data }) => [channel, event, data])).toEqual([
+      ['price.usd', undefined, '5'],
+      ['price.usd', undefined, 5],
+    ])
+    expect(connection.told.state).toEqual(['connecting', 'open'])
+    expect(connection.state).toBe('open')
+  })
+
+  it('comes back after a cut, with every event once and in order', async () => {
+    const { hub, proxy, url } = await rig()
+    const connection = connected(url, { channels: ['board'], retry: { ...FAST, resetMs: 0 } })
+    await until(() => connection.told.open.length)
+    let sent = 0
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 20; i++) void hub.publish('board', sent++)
+      if (round === 1) await until(() => connection.told.event.length > 20)
+      proxy.cut()
+      for (let i = 0; i < 20; i++) void hub.publish('board', sent++)
+      await until(() => connection.told.event.length === sent)
+    }
+    expect(connection.told.event.map(({ data }) => data)).toEqual([...Array(sent).keys()])
+    expect(connection.told.resumed.length).toBe(3)
+    expect(connection.told.gap).toEqual([])
+  })
+})

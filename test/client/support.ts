@@ -1,0 +1,81 @@
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, onTestFinished, vi } from 'vitest'
+import { type ConnectOptions, type Connection, connect, type ConnectionEvents } from '../../src/client/index.ts'
+
+/** Serves until the test is over. Returns the base URL. */
+export async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(async () => {
+    const closed = new Promise((resolve) => server.close(resolve))
+    server.closeAllConnections()
+    await closed
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** What a scripted server was asked, and how it answers: one entry for each request, the last for all that follow. */
+export interface Scripted {
+  readonly url: string
+  readonly requests: IncomingMessage[]
+}
+
+export type Answer = (res: ServerResponse, req: IncomingMessage) => unknown
+
+export async function scripted(...answers: Answer[]): Promise<Scripted> {
+  const requests: IncomingMessage[] = []
+  const url = await serve((req, res) => {
+    requests.push(req)
+    answers[Math.min(requests.length, answers.length) - 1]!(res, req)
+  })
+  return { url, requests }
+}
+
+export const EVENT_STREAM = { 'content-type': 'text/event-stream' }
+
+/** Sends this, and ends unless told to stay. */
+export function stream(body: string | Uint8Array, stay = false): Answer {
+  return (res) => {
+    res.writeHead(200, EVENT_STREAM)
+    if (stay) res.write(body)
+    else res.end(body)
+  }
+}
+
+export function status(code: number, headers: Record<string, string> = {}): Answer {
+  return (res) => res.writeHead(code, headers).end()
+}
+
+/** The first block of a hub. */
+export function hubOpen(id?: string, extra: object = {}): string {
+  const data = { channels: ['board'], resumed: false, heartbeatIntervalMs: 15_000, ...extra }
+  return `event: hub.open\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`
+}
+
+export function hubEvent(id: string, data: unknown, channel = 'board', event?: string): string {
+  return `id: ${id}\ndata: ${JSON.stringify({ channel, event, data })}\n\n`
+}
+
+export type Told = { [K in keyof ConnectionEvents<any>]: ConnectionEvents<any>[K][] }
+
+/** All that a connection tells, by type. */
+export function told(connection: Connection<any>): Told {
+  const all: Told = { event: [], gap: [], open: [], resumed: [], state: [], error: [], closed: [] }
+  for (const type of Object.keys(all) as (keyof Told)[]) connection.on(type, (detail) => all[type].push(detail as never))
+  return all
+}
+
+/** Reconnects within milliseconds, unless a test asks for something else. */
+export const FAST = { minMs: 1, maxMs: 5 }
+
+/** Connected until the test is over. */
+export function connected(url: string, options: ConnectOptions<any> = {}): Connection<any> & { told: Told } {
+  const connection = connect(url, { retry: FAST, ...options })
+  onTestFinished(() => connection.close())
+  return Object.assign(connection, { told: told(connection) })
+}
+
+export async function until(condition: () => unknown, timeout = 5_000): Promise<void> {
+  await vi.waitFor(() => expect(condition()).toBeTruthy(), { interval: 2, timeout })
+}
