@@ -11,6 +11,7 @@ export type {
 } from './broker/broker.ts'
 export { type MemoryBrokerOptions, memoryBroker } from './broker/memory-broker.ts'
 export type { HistoryOptions, RetentionOptions } from './broker/retention.ts'
+export type { ChannelData, ChannelMap } from './channel-types.ts'
 export type { Clock } from './clock.ts'
 export { type CloseReason, isSseError, SseError, type SseErrorCode } from './errors.ts'
 export {
@@ -21,7 +22,6 @@ export {
   type PublishItem,
   type SubscribeOptions,
 } from './express/channel-hub.ts'
-export type { ChannelData, ChannelMap } from './channel-types.ts'
 export { sse } from './express/middleware.ts'
 export { problemHandler } from './express/problem.ts'
 export type { ChannelRouterOptions, RouterOptions, SubscribeVerdict } from './express/router.ts'

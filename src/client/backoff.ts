@@ -1,5 +1,3 @@
-import { MAX_DELAY_MS } from '../clock.ts'
-
 /**
  * How long to wait after the `failures`-th failure in a row, counted from 0: anything from `floor`, which the server
  * asked for, up to a bound that doubles. The whole width is random ("full jitter"), so that clients which were cut
@@ -12,7 +10,6 @@ export function backoff(failures: number, floor: number, minMs: number, maxMs: n
 
 /** [spec] RFC 9110 #field.retry-after: seconds, or a date. In ms from `now`; 0 when there is none. */
 export function retryAfter(value: string | null, now: number): number {
-  if (!value) return 0
-  const ms = /^\d+$/.test(value) ? +value * 1000 : Date.parse(value) - now
-  return Math.min(Math.max(0, ms || 0), MAX_DELAY_MS)
+  const seconds = Number(value)
+  return Math.max(0, Number.isNaN(seconds) ? Date.parse(value!) - now : seconds * 1_000) || 0
 }

@@ -1,5 +1,5 @@
 import { createParser } from 'eventsource-parser'
-import { ConnectionError } from './error.ts'
+import { connectionError } from './error.ts'
 
 /** One dispatched block of an event stream. */
 export interface Block {
@@ -9,32 +9,26 @@ export interface Block {
   readonly data: string
 }
 
-/** Turns the bytes of one response into blocks. Returns a function that takes the next bytes and gives what they complete. */
-export function blockReader(max: number, onRetry: (ms: number) => void): (bytes: Uint8Array) => Block[] {
-  let blocks: Block[] = []
-  let tooLarge = false
-  /** Whether the last text ended with a CR that was taken for a line end. */
+/** Turns the bytes of one response into blocks: returns a function that takes some, and gives what they complete. */
+export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void): (bytes: Uint8Array) => Block[] {
+  const blocks: Block[] = []
+  /** Characters since the last complete block. */
+  let pending = 0
+  /** Whether the last text ended with a CR. */
   let cr = false
   const decoder = new TextDecoder()
-  const parser = createParser({
-    maxBufferSize: max,
-    onRetry,
-    onEvent: (block) => blocks.push(block),
-    onError: ({ type }) => {
-      tooLarge ||= type === 'max-buffer-size-exceeded'
-    },
-  })
+  const parser = createParser({ onRetry, onEvent: (block) => blocks.push(block) })
   return (bytes) => {
-    const text = decoder.decode(bytes, { stream: true })
+    let text = decoder.decode(bytes, { stream: true })
     if (text) {
       // The parser would hold a last CR back until it knows that no LF follows, and with it the event that it ends.
-      const after = cr && text[0] === '\n' ? text.slice(1) : text
+      const skip = cr && text[0] === '\n'
       cr = text.endsWith('\r')
-      parser.feed(cr ? `${after}\n` : after)
+      if (skip) text = text.slice(1)
+      parser.feed(cr ? `${text}\n` : text)
     }
-    if (tooLarge) throw new ConnectionError('ERR_SSE_EVENT_TOO_LARGE', `An event is larger than maxEventBytes, ${max}.`)
-    const done = blocks
-    blocks = []
-    return done
+    pending = blocks.length ? 0 : pending + text.length
+    if (pending > maxEventBytes) throw connectionError('ERR_SSE_TOO_LARGE', {}, true)
+    return blocks.splice(0)
   }
 }

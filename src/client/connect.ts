@@ -14,5 +14,5 @@ export function connect<Channels extends ChannelMap = any>(
   options: ConnectOptions<Channels> = {},
 ): Connection<Channels> {
   if (typeof url !== 'function') resolveUrl(url)
-  return connectionOf(options, (position, sink) => httpSource(url, options, position, sink))
+  return connectionOf(options, (begin, sink) => httpSource(url, options, begin, sink))
 }

@@ -36,6 +36,8 @@ export interface ReceivedGap {
   readonly channels: readonly string[]
   readonly from: string | null
   readonly to: string
+  /** The same as `to`, unless the stream says otherwise. */
+  readonly id: string
 }
 
 /** What a hub says first on a stream. */
@@ -44,6 +46,8 @@ export interface OpenInfo {
   /** Whether the position was accepted: what was missed comes now. */
   readonly resumed: boolean
   readonly heartbeatIntervalMs: number
+  /** The position before what comes now. */
+  readonly id: string
 }
 
 /** `waiting`: until the next attempt, or until the page is shown again. */

@@ -1,8 +1,7 @@
 export type { ChannelMap } from '../channel-types.ts'
-export type { Clock } from '../clock.ts'
 export { connect } from './connect.ts'
 export type { Connection } from './connection.ts'
-export { ConnectionError, type ConnectionErrorCode } from './error.ts'
+export type { ConnectionError, ConnectionErrorCode } from './error.ts'
 export type {
   ConnectionEnd,
   ConnectionEvents,

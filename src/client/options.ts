@@ -1,4 +1,3 @@
-import type { Clock } from '../clock.ts'
 import type { SchemasOf } from './schema.ts'
 import type { PositionStore } from './store.ts'
 
@@ -42,8 +41,6 @@ export interface SourceOptions {
   fetch?: typeof fetch | undefined
   /** Whether its timers let a Node process end. Default false. */
   unref?: boolean | undefined
-  /** For tests. */
-  clock?: Clock | undefined
 }
 
 export interface ConnectOptions<Channels = unknown> extends SourceOptions {

@@ -1,11 +1,11 @@
 import { covers } from '../channel-name.ts'
+import type { ReceivedEvent } from './events.ts'
 
 // [spec] https://standardschema.dev: the types that are needed here, so that no package is.
 
-interface Issue {
-  readonly message: string
-}
-type Result<Output> = { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly Issue[] }
+type Result<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly { readonly message: string }[] }
 
 /** A schema of Zod, Valibot, ArkType and others. */
 export interface StandardSchema<Output = unknown> {
@@ -22,8 +22,12 @@ export type SchemasOf<Channels> = unknown extends Channels
   ? Readonly<Record<string, StandardSchema>>
   : { readonly [Key in keyof Channels & string]?: StandardSchema<Channels[Key]> | undefined }
 
-/** The schema of a channel: a name wins, then the first pattern. */
-export function schemaOf(schemas: object, channel: string): StandardSchema | undefined {
+/** What the schema of the channel makes of the data; the data itself without one. Throws what is wrong with it. */
+export async function validate(schemas: object, { channel, data }: ReceivedEvent): Promise<unknown> {
   const own = schemas as Record<string, StandardSchema>
-  return own[channel] ?? own[Object.keys(schemas).find((pattern) => covers(pattern, channel))!]
+  const schema = own[channel] ?? own[Object.keys(own).find((pattern) => covers(pattern, channel))!]
+  if (!schema) return data
+  const { issues, value } = (await schema['~standard'].validate(data)) as { issues?: unknown; value: unknown }
+  if (issues) throw issues
+  return value
 }

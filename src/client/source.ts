@@ -1,34 +1,28 @@
+import { MAX_DELAY_MS } from '../clock.ts'
 import { backoff, retryAfter } from './backoff.ts'
 import { type Block, blockReader } from './blocks.ts'
-import { clientClock } from './clock.ts'
-import { ConnectionError } from './error.ts'
+import { type ConnectionError, connectionError } from './error.ts'
 import type { ConnectionEnd, ConnectionEvents } from './events.ts'
 import type { PerAttempt, SourceOptions } from './options.ts'
-import { requestOf } from './request.ts'
+import { request } from './request.ts'
 import { watchPage } from './wake.ts'
 
-/** What a source tells, besides what a connection tells: that its position has moved with nothing to show for it. */
+/** What a source tells: what a connection tells, and that its position has moved with nothing to show for it. */
 // biome-ignore lint/suspicious/noExplicitAny: any channel, any data
 export interface SourceEvents extends Omit<ConnectionEvents<any>, 'resumed'> {
-  position: undefined
+  position: object
 }
 
 /**
- * Takes what a source tells, one after the other, each with the position that holds once it is taken. A promise asks
- * the source to wait: nothing is read until it resolves.
+ * Takes what a source tells, one after the other, each with the position that holds once it is taken, if it has moved.
+ * The source waits for the promise before it tells the next: nothing is read meanwhile. It never rejects.
  */
-export type Sink = <K extends keyof SourceEvents>(
-  type: K,
-  detail: SourceEvents[K],
-  position: string,
-) => Promise<unknown> | undefined
+export type Sink = <K extends keyof SourceEvents>(type: K, detail: SourceEvents[K], position?: string) => Promise<void>
 
 /** Where a connection gets its events from. */
 export interface Source {
-  /** Requests so far. */
-  readonly attempts: number
-  /** Looks whether the stream is alive; does not wait any longer if it is not. */
-  check(): void
+  /** The page is left (`true`), is back (`false`), or somebody looks at it again. */
+  wake(away?: boolean): void
   /** Drops what is open, and connects now. */
   reconnect(): void
   /** Nothing is told after it but `closed`. */
@@ -37,47 +31,51 @@ export interface Source {
 
 const HEARTBEAT_MS = 15_000
 
-/** A stream of one URL that is opened again until there is a reason not to. */
+/** A stream of one URL that is opened again until there is a reason not to. Begins a turn later, where `begin` says. */
 export function httpSource(
   url: PerAttempt<string | URL>,
   options: SourceOptions,
-  position: string,
+  begin: () => string | Promise<string>,
   sink: Sink,
 ): Source {
   const {
-    clock = clientClock(options.unref),
+    method = options.body ? 'POST' : 'GET',
     connectTimeoutMs = HEARTBEAT_MS,
-    maxEventBytes = 4_194_304,
     retry: { minMs = 1_000, maxMs = 30_000, resetMs = 5_000 } = {},
   } = options
-  const page = watchPage({ check, resume, suspend })
-  let attempts = 0
+  // Wall time: other clocks may stand still while the machine sleeps.
+  const time = Date.now
+  const life = new AbortController()
+  let position: string
   let failures = 0
-  let ended = false
   /** The reconnection time that the server asked for last. */
   let floor = 0
-  let heartbeat: number | undefined
-  /** Wall time of the last byte: other clocks may stand still while the machine sleeps. */
+  let heartbeat = HEARTBEAT_MS
+  let opened: number
   let lastByte: number
-  /** Not to be asked again before it says so itself, whoever wakes up meanwhile. */
-  let held = 0
+  /** Whether the stream is one of a hub. */
+  let hub: boolean
+  /** The server said how long not to be asked, whoever wakes up meanwhile. */
+  let held: number
   let refreshed = false
-  let suspended = false
+  let suspended: boolean | undefined
   /** The next attempt follows at once. */
-  let now = false
-  let attempt: AbortController
+  let now: boolean
+  let attempt: AbortController | undefined
   /** Ends the wait between two attempts. */
   let go: (() => void) | undefined
-  let timer: unknown
+  let timer: Partial<NodeJS.Timeout> | undefined
 
+  /** One timer serves all: each wait ends that before it. 0 = no timer. A longer delay than the longest would fire at once. */
   function arm(ms: number, fn: () => void): void {
-    clock.clearTimeout(timer)
-    if (ms) timer = clock.setTimeout(fn, ms)
+    clearTimeout(timer as NodeJS.Timeout)
+    if (ms) timer = setTimeout(fn, Math.min(ms, MAX_DELAY_MS))
+    if (options.unref) timer?.unref?.()
   }
 
-  /** Gives the attempt up after so many ms; 0 = does not. */
-  function watch(ms: number, what: string): void {
-    arm(ms, () => attempt.abort(new ConnectionError('ERR_SSE_TIMEOUT', `${what} for ${ms} ms.`)))
+  /** Gives the attempt up after so many ms. */
+  function watch(ms: number): void {
+    arm(ms, () => attempt!.abort(connectionError('ERR_SSE_TIMEOUT')))
   }
 
   function reconnect(): void {
@@ -86,158 +84,124 @@ export function httpSource(
     go?.()
   }
 
-  function check(): void {
-    if (go ? !held : clock.now() - lastByte > (heartbeat || HEARTBEAT_MS)) reconnect()
-  }
-
-  function resume(): void {
-    suspended = false
-    if (!held) reconnect()
-  }
-
-  function suspend(): void {
-    suspended = true
-    reconnect()
+  function wake(away?: boolean): void {
+    if (away === undefined && !go && time() - lastByte <= (heartbeat || HEARTBEAT_MS)) return
+    const was = suspended
+    suspended = away ?? was
+    if (!held || was || suspended) reconnect()
   }
 
   function end(reason: ConnectionEnd['reason'], error?: ConnectionError): void {
-    if (ended) return
-    ended = true
-    page()
-    arm(0, reconnect)
+    if (life.signal.aborted) return
+    life.abort()
+    suspended = false
     reconnect()
-    sink('state', 'closed', position)
-    sink('closed', { reason, error }, position)
+    sink('closed', { reason, error })
   }
 
-  /** Ends with the answer to what comes next: nothing at all, or another attempt. */
-  async function once(): Promise<void> {
-    const { signal } = attempt
-    const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-    aborted.catch(() => {})
-    watch(connectTimeoutMs, 'No answer')
-    const asked = requestOf(url, options, position).then(([target, init]) =>
-      (options.fetch ?? fetch)(target, { ...init, signal }),
-    )
-    const response = await Promise.race([asked, aborted])
+  /** Takes one block. False: the stream has said its last. */
+  async function take({ id = position, event, data }: Block): Promise<boolean> {
+    const type = event?.startsWith('hub.') ? event.slice(4) : 'event'
+    position = id
+    if (type === 'finished') {
+      // The server answers 204 to whoever comes back from here.
+      sink('position', {}, id)
+      end(type)
+    }
+    if (type === 'finished' || type === 'closed') return false
+    try {
+      hub ||= type === 'open'
+      const value = hub ? JSON.parse(data) : { channel: '', event, data }
+      if (type === 'open') heartbeat = value.heartbeatIntervalMs
+      if (type === 'gap') value.gap = true
+      await sink(type as 'event', { ...value, id }, id)
+    } catch (cause) {
+      await sink('error', connectionError('ERR_SSE_DATA', { id, cause }), id)
+    }
+    return true
+  }
+
+  /** One request, and its stream to the end. */
+  async function once(signal: AbortSignal): Promise<void> {
+    const { onUnauthorized, silenceMs, maxEventBytes = 4_194_304 } = options
+    watch(connectTimeoutMs)
+    const response = await Promise.race([
+      request(url, { ...options, method }, position, signal),
+      // What a function among the options gives may never come.
+      new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    ])
     const { status, headers } = response
+    const said = `${status}`
     if (status === 204) return end('finished')
     if (status !== 200) {
-      held = retryAfter(headers.get('retry-after'), clock.now())
-      const error = new ConnectionError('ERR_SSE_STATUS', `The answer was ${status}.`, { status })
-      const unauthorized = status === 401 || status === 403
-      if (unauthorized && options.onUnauthorized && !refreshed) {
-        if ((await Promise.race([options.onUnauthorized(response), aborted])) === false) return end('failed', error)
+      held = retryAfter(headers.get('retry-after'), time())
+      if (!refreshed && /401|403/.test(said) && onUnauthorized && (await onUnauthorized(response)) !== false) {
         refreshed = now = true
         return
       }
-      if (status < 500 && ![408, 425, 429].includes(status)) return end('failed', error)
-      throw error
+      throw connectionError('ERR_SSE_STATUS', { status }, status < 500 && !/408|425|429/.test(said))
     }
     // [spec] #the-eventsource-interface: the type alone decides, whatever its parameters are.
-    if (!/^text\/event-stream\s*(;|$)/i.test(headers.get('content-type') ?? '')) {
-      return end('failed', new ConnectionError('ERR_SSE_CONTENT_TYPE', 'The answer is no event stream.', { status }))
-    }
-    refreshed = false
-    const opened = clock.monotonic()
+    if (!/^text\/event-stream\s*(;|$)/i.test(headers.get('content-type')!))
+      throw connectionError('ERR_SSE_CONTENT_TYPE', { status }, true)
+    refreshed = hub = false
+    opened = time()
+    sink('state', 'open')
     const reader = response.body!.getReader()
-    signal.addEventListener('abort', () => reader.cancel().catch(() => {}))
-    try {
-      sink('state', 'open', position)
-      await read(reader, signal)
-    } finally {
-      if (clock.monotonic() - opened >= resetMs) failures = 0
-    }
-  }
-
-  async function read(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): Promise<void> {
     const blocksOf = blockReader(maxEventBytes, (ms) => {
       floor = ms
     })
-    let hub = false
-    /** Tells what a block says. False: the stream has said its last. */
-    function tell({ id = position, event, data }: Block): ReturnType<Sink> | false {
-      position = id
-      try {
-        if (event === 'hub.finished') end('finished')
-        if (event === 'hub.finished' || event === 'hub.closed') return false
-        if (event === 'hub.position') return sink('position', undefined, id)
-        if (event === 'hub.open') {
-          hub = true
-          const info = JSON.parse(data)
-          heartbeat = info.heartbeatIntervalMs
-          return sink('open', info, id)
-        }
-        if (event === 'hub.gap') return sink('gap', { gap: true, ...JSON.parse(data) }, id)
-        const { channel, event: type, data: value } = hub ? JSON.parse(data) : { channel: '', event, data }
-        return sink('event', { channel, event: type, id, data: value }, id)
-      } catch (cause) {
-        return sink('error', new ConnectionError('ERR_SSE_DATA', 'Data of an event is not JSON.', { id, cause }), id)
-      }
-    }
     for (;;) {
-      watch(options.silenceMs ?? 3 * (heartbeat ?? HEARTBEAT_MS), 'Not a byte')
+      watch(silenceMs ?? 3 * heartbeat)
       const { done, value } = await reader.read()
-      watch(0, '')
-      signal.throwIfAborted()
+      watch(0)
       if (done) return
-      lastByte = clock.now()
+      lastByte = time()
       for (const block of blocksOf(value)) {
-        const busy = tell(block)
-        if (busy === false) return
-        if (busy) await busy
         signal.throwIfAborted()
+        if (!(await take(block))) return
       }
     }
   }
 
   async function run(): Promise<void> {
-    const method = options.method ?? (options.body ? 'POST' : 'GET')
-    const repeatable = options.retryPost || /^(GET|HEAD)$/i.test(method)
-    while (!ended) {
+    position = await begin()
+    while (!life.signal.aborted) {
       attempt = new AbortController()
       now = false
       held = 0
-      attempts++
-      lastByte = clock.now()
-      sink('state', 'connecting', position)
+      lastByte = time()
+      opened = Number.NaN
+      sink('state', 'connecting')
       let error: ConnectionError | undefined
       try {
-        await once()
+        await once(attempt.signal)
       } catch (cause) {
-        if (!now) {
-          error =
-            cause instanceof ConnectionError
-              ? cause
-              : new ConnectionError('ERR_SSE_NETWORK', 'The connection was lost, or not made.', { cause })
-        }
+        error =
+          (cause as ConnectionError)?.final !== undefined
+            ? (cause as ConnectionError)
+            : connectionError('ERR_SSE_NETWORK', { cause })
       }
-      arm(0, reconnect)
+      if (now) error = undefined
       attempt.abort()
-      if (ended) return
-      if (error?.code === 'ERR_SSE_EVENT_TOO_LARGE') return end('failed', error)
-      if (!now && !repeatable && !position) return end(error ? 'failed' : 'finished', error)
-      if (error) sink('error', error, position)
-      if (ended) return
+      if (time() - opened >= resetMs) failures = 0
+      if (error?.final || !(options.retryPost || position || now || /^(get|head)$/i.test(method)))
+        end(error ? 'failed' : 'finished', error)
+      else if (error) sink('error', error)
       const delay = Math.max(held, backoff(failures++, floor, minMs, maxMs))
-      if (!now || suspended) sink('state', 'waiting', position)
-      while ((!now || suspended) && !ended) {
+      if (!now || suspended) sink('state', 'waiting')
+      while (!now || suspended) {
         await new Promise<void>((resolve) => {
           go = resolve
-          if (!suspended) arm(delay, reconnect)
+          arm(suspended ? 0 : delay, reconnect)
         })
         go = undefined
       }
+      watch(0)
     }
   }
 
+  watchPage(wake, life.signal)
   run()
-  return {
-    get attempts() {
-      return attempts
-    },
-    check,
-    reconnect,
-    end,
-  }
+  return { wake, reconnect, end }
 }

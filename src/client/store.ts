@@ -4,22 +4,14 @@ export interface PositionStore {
   set(id: string): unknown
 }
 
-/** A store in the `sessionStorage` of the tab. Where there is none, or it is blocked, it keeps nothing. */
+/** A store in the `sessionStorage` of the tab. */
 export function sessionStore(key: string): PositionStore {
-  const name = `express-sse-hub:${key}`
-  const storage = () => (globalThis as { sessionStorage?: Record<string, string | undefined> }).sessionStorage
+  const storage = () => (globalThis as unknown as { sessionStorage: Record<string, string> }).sessionStorage
+  key = `express-sse-hub:${key}`
   return {
-    get() {
-      try {
-        return storage()?.[name]
-      } catch {
-        return undefined
-      }
-    },
+    get: () => storage()[key],
     set(id) {
-      try {
-        storage()![name] = id
-      } catch {}
+      storage()[key] = id
     },
   }
 }

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, vi } from 'vitest'
-import { type ConnectOptions, type Connection, connect, type ConnectionEvents } from '../../src/client/index.ts'
+import { type Connection, type ConnectionEvents, type ConnectOptions, connect } from '../../src/client/index.ts'
 
 /** Serves until the test is over. Returns the base URL. */
 export async function serve(listener: RequestListener): Promise<string> {
@@ -62,7 +62,8 @@ export type Told = { [K in keyof ConnectionEvents<any>]: ConnectionEvents<any>[K
 /** All that a connection tells, by type. */
 export function told(connection: Connection<any>): Told {
   const all: Told = { event: [], gap: [], open: [], resumed: [], state: [], error: [], closed: [] }
-  for (const type of Object.keys(all) as (keyof Told)[]) connection.on(type, (detail) => all[type].push(detail as never))
+  for (const type of Object.keys(all) as (keyof Told)[])
+    connection.on(type, (detail) => all[type].push(detail as never))
   return all
 }
 

@@ -57,7 +57,7 @@ app.use(
   hub.router({ channels: ['>'], subscribe: () => (away ? Promise.reject(new Error('away')) : true) }),
 )
 app.use('/tokens', bearer, everything)
-app.use('/visitors', cors({ origin: [/^http:/], credentials: true }), cookie, everything)
+app.use('/visitors', cors({ origin: true, credentials: true }), cookie, everything)
 app.get('/no-content', (_req, res) => void res.status(204).end())
 app.get('/finished', (_req, res) => {
   res.sse.send('the last')

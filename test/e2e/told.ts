@@ -21,6 +21,8 @@ export interface ListenOptions {
   readonly store?: string
   /** Sends the token that it was given, or fetches another when that is refused. */
   readonly token?: boolean
+  /** What the back-off begins with. Default 100: quick enough for a test, and still random. */
+  readonly minMs?: number
   readonly connectTimeoutMs?: number
   readonly silenceMs?: number
 }

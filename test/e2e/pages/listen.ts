@@ -9,14 +9,13 @@ interface Published {
 /** Listens in this page, or in this worker, and tells what it hears. Returns what ends it. */
 export function listen(options: ListenOptions, tell: (told: Told) => void): () => void {
   if (options.kind === 'native') return listenNatively(options, tell)
-  const { url, channels, store, credentials, connectTimeoutMs, silenceMs } = options
+  const { url, channels, store, credentials, connectTimeoutMs, silenceMs, minMs = 100 } = options
   let token = '0'
   const connection = connect<Record<string, Published>>(url, {
     channels,
     connectTimeoutMs,
     silenceMs,
-    // Quick enough for a test, and still random.
-    retry: { minMs: 100, maxMs: 2_000 },
+    retry: { minMs, maxMs: Math.max(minMs, 2_000) },
     credentials: credentials ? 'include' : undefined,
     store: store === undefined ? undefined : sessionStore(store),
     headers: options.token ? () => ({ Authorization: `Bearer ${token}` }) : undefined,

@@ -3,6 +3,6 @@ import { listen } from './listen.ts'
 
 // The same in a worker, which tells the page what it hears.
 
-onmessage = ({ data }: MessageEvent<ListenOptions>) => {
+self.onmessage = ({ data }: MessageEvent<ListenOptions>) => {
   listen(data, (told) => postMessage(told))
 }
