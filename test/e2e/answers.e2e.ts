@@ -29,7 +29,9 @@ describe('a hop that answers 503 for a while', () => {
     await tab.until(`has('${sent.at(-1)}')`)
     expect(await tab.heard()).toEqual(sent)
     const told = await tab.told()
-    expect(new Set(told.flatMap((one) => (one.what === 'error' ? [one.error] : [])))).toEqual(new Set(['ERR_SSE_STATUS']))
+    expect(new Set(told.flatMap((one) => (one.what === 'error' ? [one.error] : [])))).toEqual(
+      new Set(['ERR_SSE_STATUS']),
+    )
     expect(await tab.count('gap')).toBe(0)
   })
 
