@@ -1,23 +1,5 @@
-import express from 'express'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import { ChannelHub, sse } from '../../src/index.ts'
-import { cuttingProxy } from '../support/cutting-proxy.ts'
-import { connected, FAST, serve, until } from './support.ts'
-
-/** An app with a hub, behind a hop that can cut. */
-async function rig(options: ConstructorParameters<typeof ChannelHub>[0] = {}) {
-  const hub = new ChannelHub<any>(options)
-  const app = express()
-  app.use(sse({ retryMs: 500, heartbeatIntervalMs: 100 }))
-  app.use('/channels', hub.router({ channels: ['>'], publish: 'anyone' }))
-  const url = await serve(app)
-  const proxy = await cuttingProxy(Number(new URL(url).port))
-  onTestFinished(async () => {
-    await proxy.close()
-    await hub.close()
-  })
-  return { hub, app, proxy, url: `${proxy.url}/channels` }
-}
+import { describe, expect, it } from 'vitest'
+import { connected, FAST, rig, until } from './support.ts'
 
 describe('a connection to a hub', () => {
   it('tells what is published to its channels, and where it comes from', async () => {

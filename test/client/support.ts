@@ -1,7 +1,10 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import express from 'express'
 import { expect, onTestFinished, vi } from 'vitest'
 import { type Connection, type ConnectionEvents, type ConnectOptions, connect } from '../../src/client/index.ts'
+import { ChannelHub, sse } from '../../src/index.ts'
+import { cuttingProxy } from '../support/cutting-proxy.ts'
 
 /** Serves until the test is over. Returns the base URL. */
 export async function serve(listener: RequestListener): Promise<string> {
@@ -57,10 +60,13 @@ export function hubEvent(id: string, data: unknown, channel = 'board', event?: s
   return `id: ${id}\ndata: ${JSON.stringify({ channel, event, data })}\n\n`
 }
 
-export type Told = { [K in keyof ConnectionEvents<any>]: ConnectionEvents<any>[K][] }
+// biome-ignore lint/suspicious/noExplicitAny: tests look at whatever comes
+export type Any = any
+
+export type Told = { [K in keyof ConnectionEvents<Any>]: ConnectionEvents<Any>[K][] }
 
 /** All that a connection tells, by type. */
-export function told(connection: Connection<any>): Told {
+export function told(connection: Connection<Any>): Told {
   const all: Told = { event: [], gap: [], open: [], resumed: [], state: [], error: [], closed: [] }
   for (const type of Object.keys(all) as (keyof Told)[])
     connection.on(type, (detail) => all[type].push(detail as never))
@@ -71,7 +77,7 @@ export function told(connection: Connection<any>): Told {
 export const FAST = { minMs: 1, maxMs: 5 }
 
 /** Connected until the test is over. */
-export function connected(url: string, options: ConnectOptions<any> = {}): Connection<any> & { told: Told } {
+export function connected(url: string, options: ConnectOptions<Any> = {}): Connection<Any> & { told: Told } {
   const connection = connect(url, { retry: FAST, ...options })
   onTestFinished(() => connection.close())
   return Object.assign(connection, { told: told(connection) })
@@ -79,4 +85,19 @@ export function connected(url: string, options: ConnectOptions<any> = {}): Conne
 
 export async function until(condition: () => unknown, timeout = 5_000): Promise<void> {
   await vi.waitFor(() => expect(condition()).toBeTruthy(), { interval: 2, timeout })
+}
+
+/** An app with a hub, behind a hop that can cut. */
+export async function rig(options: ConstructorParameters<typeof ChannelHub>[0] = {}) {
+  const hub = new ChannelHub<Any>(options)
+  const app = express()
+  app.use(sse({ retryMs: 500, heartbeatIntervalMs: 100 }))
+  app.use('/channels', hub.router({ channels: ['>'], publish: 'anyone' }))
+  const url = await serve(app)
+  const proxy = await cuttingProxy(Number(new URL(url).port))
+  onTestFinished(async () => {
+    await proxy.close()
+    await hub.close()
+  })
+  return { hub, app, proxy, url: `${proxy.url}/channels` }
 }

@@ -1,0 +1,302 @@
+import type { ConnectionEnd, ConnectionState, OpenInfo } from '../events.ts'
+import type { PerAttempt, SourceOptions } from '../options.ts'
+import { httpSource, type Sink, type Source, type SourceEvents } from '../source.ts'
+import { watchPage } from '../wake.ts'
+import { contend, type Leadership, type LockManager } from './leadership.ts'
+import { type Message, portable, revived, type Told } from './message.ts'
+
+// Tabs that share one connection are a group. Whoever holds the lock leads it: it has the connection, and tells all
+// what it hears. Why nothing is lost, nothing comes twice, and the order stays:
+//
+// 1. What is told is a chain. Each link says at which position it applies (`prev`) and which one holds after it (`id`).
+//    A member takes a link only when it stands at `prev` itself. So whatever goes wrong between tabs (a link that was
+//    lost while a page was frozen, one of a leader that does not know yet that it is none, links in another order),
+//    a member never tells a wrong event. It notices that it is out of step.
+// 2. Who is out of step catches up by itself: it opens a connection of its own at its own position, which the hub
+//    answers with exactly what comes after it, and tells that. Both streams are in the order of one log. So as soon as
+//    its position is one at which a link of the group applies, all before that link has been told, and nothing after
+//    it: it goes on with the group and closes its own connection. The same serves a tab that was reloaded and has its
+//    position from a store, one that begins with `rewind`, and one whose iterator is slower than the group.
+// 3. A new leader goes on from its own position. Messages of a BroadcastChannel come to everybody in one order, its
+//    sender's own included, because they are sent and received by two objects. The new leader says that it leads, and
+//    begins when it hears itself say so: then it has heard all that the former leader could tell anybody, and stands
+//    where all stand. Where a browser keeps another order, the chain does not fit, and rule 2 mends it.
+// 4. A leader that is frozen, or stuck, tells nothing. Who hears nothing for a while asks; who gets no answer takes the
+//    lock away. What the former leader still says is not listened to, since another said `lead` after it.
+
+/** How long a leader may be silent until somebody asks, and how long it may take to answer. */
+const QUIET_MS = 10_000
+const ANSWER_MS = 5_000
+/** Links that may wait for a slow iterator, or for the end of catching up. With more of them it catches up anew. */
+const MAX_INBOX = 1_000
+
+/** A connection that is shared with all who use the same `name`. */
+export function memberSource(
+  url: PerAttempt<string | URL>,
+  options: SourceOptions,
+  begin: () => Promise<string>,
+  sink: Sink,
+  name: string,
+  locks: LockManager,
+): Source {
+  const me = `${Math.random()}`
+  const life = new AbortController()
+  let position: string | undefined
+  /** The position after the last event or gap that was told here. */
+  let last = ''
+  let leader: string | undefined
+  /** The newest link, taken or not. */
+  let tip: Told | undefined
+  /** What the hub said to the leader, for those who join. */
+  let open: OpenInfo | undefined
+  let greeted = false
+  const inbox: Told[] = []
+  let busy = false
+  /** The connection of the group, while this tab leads it. */
+  let shared: Source | undefined
+  /** A connection of its own, while it catches up. */
+  let own: Source | undefined
+  /** Whether the lock is held, and the group has heard of it. */
+  let elected = false
+  /** One object to hear with and one to speak with: an object does not hear itself. */
+  let ears: InstanceType<typeof BroadcastChannel> | undefined
+  let mouth: InstanceType<typeof BroadcastChannel> | undefined
+  let leadership: Leadership | undefined
+  let timer: NodeJS.Timeout | undefined
+
+  const say = (message: Message): void => mouth?.postMessage(message)
+
+  // -- in step
+
+  function isEmpty(): boolean {
+    return position === '' && !options.rewind
+  }
+
+  /** Tells the links that follow on each other, one after the other. */
+  async function pump(): Promise<void> {
+    if (busy || own) return
+    busy = true
+    while (inbox.length && !own && !life.signal.aborted) {
+      const link = inbox[0]!
+      // Whoever begins with nothing begins where the group is.
+      if (isEmpty()) position = link.prev
+      if (link.prev !== position) break
+      inbox.shift()
+      await take(link)
+    }
+    busy = false
+    // What was to come next is not there, or was dropped.
+    if (!own && tip && position !== tip.id && !life.signal.aborted) catchUp()
+    if (elected && !own && !shared) lead()
+  }
+
+  async function take({ type, detail, id, last: lastThen }: Told): Promise<void> {
+    position = id
+    last = lastThen
+    if (type === 'closed') {
+      const { reason, error } = detail as ConnectionEnd
+      end(reason, error && (revived('error', error) as typeof error))
+    } else if (type !== 'sync') await sink(type as 'event', detail as never, id)
+  }
+
+  // -- out of step
+
+  function catchUp(): void {
+    const mine = httpSource(
+      url,
+      options,
+      async () => position ?? '',
+      async (type, detail, next) => {
+        if (own !== mine) return
+        if (type === 'closed') return end((detail as ConnectionEnd).reason, (detail as ConnectionEnd).error)
+        position = next ?? position
+        if (next && (type === 'event' || type === 'gap')) last = next
+        await sink(type, detail, next)
+        meet()
+      },
+    )
+    own = mine
+  }
+
+  /** Goes on with the group where that is possible. */
+  function meet(): void {
+    const at = inbox.findIndex(({ prev }) => prev === position)
+    const level = tip && (position === tip.id || (last && last === tip.last))
+    if (!own || (at < 0 && !level)) return
+    if (at < 0) {
+      inbox.length = 0
+      position = tip!.id
+      sink('position', {}, position)
+    } else inbox.splice(0, at)
+    quiet(own)
+    own = undefined
+    if (tip) sink('state', tip.state)
+    pump()
+  }
+
+  /** Ends a source that has nothing more to say to anybody. */
+  function quiet(source: Source | undefined): void {
+    own = own === source ? undefined : own
+    shared = shared === source ? undefined : shared
+    source?.end('closed')
+  }
+
+  // -- leading
+
+  function lead(): void {
+    let id = position ?? ''
+    let lastTold = last
+    let state: ConnectionState = 'connecting'
+    const mine = httpSource(
+      url,
+      options,
+      async () => id,
+      async (type, detail, next = id) => {
+        if (shared !== mine) return
+        if (type === 'state') state = detail as ConnectionState
+        tell(type, detail, next)
+      },
+    )
+    function tell(type: keyof SourceEvents | 'sync', detail: unknown, next: string): void {
+      if (type === 'event' || type === 'gap') lastTold = next
+      say({ kind: 'told', from: me, type, detail: portable(detail), prev: id, id: next, last: lastTold, state })
+      id = next
+    }
+    answer = () => tell('sync', open, id)
+    shared = mine
+  }
+
+  let answer = (): void => {}
+
+  function won(): void {
+    say({ kind: 'lead', from: me })
+  }
+
+  function lost(): void {
+    elected = false
+    quiet(shared)
+    listenFor(QUIET_MS)
+  }
+
+  /** Waits for the leader to say something; asks it to, and takes its place if it does not. */
+  function listenFor(ms: number): void {
+    clearTimeout(timer)
+    if (elected || life.signal.aborted) return
+    timer = setTimeout(
+      () => {
+        say({ kind: 'ask', from: me })
+        timer = setTimeout(() => leadership?.steal(), ANSWER_MS)
+        unref()
+      },
+      ms * (1 + Math.random() / 2),
+    )
+    unref()
+  }
+
+  function unref(): void {
+    if (options.unref) timer?.unref()
+  }
+
+  // -- hearing
+
+  function hear({ data }: { data: unknown }): void {
+    const message = data as Message
+    const { kind, from } = message
+    if (kind === 'lead') {
+      leader = from
+      elected = from === me
+      greeted ||= elected
+      if (!elected) quiet(shared)
+      listenFor(QUIET_MS)
+      pump()
+    } else if (kind === 'told') {
+      leader ??= from
+      if (from === leader) hearTold(message)
+    } else if (shared) {
+      if (kind === 'ask') answer()
+      if (kind === 'wake') shared.wake()
+      if (kind === 'reconnect') shared.reconnect()
+    }
+  }
+
+  function hearTold(link: Told): void {
+    tip = link
+    listenFor(QUIET_MS)
+    const { type, detail, state } = link
+    if (type === 'open' || (type === 'sync' && detail)) open = detail as OpenInfo
+    if (type === 'error' || type === 'state') {
+      if (!own) sink(type, revived(type, detail) as never)
+      return
+    }
+    if (inbox.length >= MAX_INBOX) inbox.length = 0
+    inbox.push(link)
+    if (!greeted && !shared && type === 'sync') {
+      greeted = true
+      if (isEmpty()) position = link.id
+      if (position === link.id) {
+        sink('state', state)
+        if (open) sink('open', { ...open, resumed: false, id: position }, position)
+      }
+    }
+    if (own) meet()
+    else pump()
+  }
+
+  // -- coming and going
+
+  function join(): void {
+    ears = new BroadcastChannel(name)
+    mouth = new BroadcastChannel(name)
+    if (options.unref) for (const channel of [ears, mouth]) (channel as { unref?: () => void }).unref?.()
+    ears.onmessage = hear as never
+    leadership = contend(locks, name, won, lost)
+    listenFor(0)
+  }
+
+  function leave(): void {
+    clearTimeout(timer)
+    leadership?.leave()
+    quiet(shared)
+    quiet(own)
+    ears?.close()
+    mouth?.close()
+    ears = mouth = leadership = tip = leader = undefined
+    elected = false
+    inbox.length = 0
+  }
+
+  function wake(away?: boolean): void {
+    if (away) {
+      leave()
+      sink('state', 'waiting')
+    } else if (!ears) join()
+    else if (shared) shared.wake(away)
+    // Each tab hears of the network by itself, the leader among them.
+    else if (away === undefined) say({ kind: 'wake', from: me })
+  }
+
+  function end(reason: ConnectionEnd['reason'], error?: ConnectionEnd['error']): void {
+    if (life.signal.aborted) return
+    life.abort()
+    leave()
+    sink('closed', { reason, error })
+  }
+
+  begin().then((from) => {
+    position = from
+    if (life.signal.aborted) return
+    watchPage(wake, life.signal)
+    sink('state', 'connecting')
+    join()
+  })
+
+  return {
+    wake,
+    reconnect() {
+      own?.reconnect()
+      if (shared) shared.reconnect()
+      else say({ kind: 'reconnect', from: me })
+    },
+    end,
+  }
+}
