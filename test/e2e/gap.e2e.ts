@@ -14,7 +14,7 @@ describe.each<Kind>(['native', 'client'])('%s', (kind) => {
     await using tab = await rig.listen({ kind, channels: ['news', short] })
     const before = [...(await rig.publish(2)), ...(await rig.publish(2, short))]
     await tab.until(`has('${before.at(-1)}')`)
-    await tab.page.context().setOffline(true)
+    await rig.takeNetwork(tab)
     await tab.until(`count('cut') > 0`)
     // Of this channel only three are kept, of the other one all.
     const lost = await rig.publish(10, short)

@@ -91,6 +91,12 @@ export class Rig implements AsyncDisposable {
     return uids
   }
 
+  /** Takes the network away from a tab. What Chromium calls offline leaves open what is open. */
+  async takeNetwork({ page }: Tab): Promise<void> {
+    await page.context().setOffline(true)
+    this.proxy.cut()
+  }
+
   /** Tells the server something that only a test would. */
   async control<T>(path: string, method = 'POST'): Promise<T> {
     const answer = await fetch(`${this.hub.url}/control/${path}`, { method })

@@ -11,7 +11,7 @@ export type Told =
   | { readonly what: 'closed'; readonly reason: string }
 
 export interface ListenOptions {
-  readonly kind: 'native' | 'client'
+  readonly kind: 'native' | 'client' | 'shared'
   readonly url: string
   /** None: the URL is all there is to ask for. */
   readonly channels: readonly string[]

@@ -1,4 +1,5 @@
 import { connect, sessionStore } from '../../../src/client/index.ts'
+import { connectShared } from '../../../src/client/shared.ts'
 import type { ListenOptions, Told } from '../told.ts'
 
 /** What is published in these tests. */
@@ -11,7 +12,7 @@ export function listen(options: ListenOptions, tell: (told: Told) => void): () =
   if (options.kind === 'native') return listenNatively(options, tell)
   const { url, channels, store, credentials, connectTimeoutMs, silenceMs, minMs = 100 } = options
   let token = '0'
-  const connection = connect<Record<string, Published>>(url, {
+  const connection = (options.kind === 'shared' ? connectShared : connect)<Record<string, Published>>(url, {
     channels,
     connectTimeoutMs,
     silenceMs,
