@@ -132,7 +132,7 @@ export class Tab implements AsyncDisposable {
 
   /** Resolves as soon as an expression on the story of this tab holds; rejects with the story when it never does. */
   async until(condition: string, ms = PATIENCE_MS): Promise<void> {
-    const expression = condition.replace(/\b(count|has|heard|states)\b/g, 'story.$1')
+    const expression = condition.replace(/\b(count|has)\b/g, 'story.$1')
     const held = this.page.evaluate(`tab.story.until((story) => ${expression})`).then(() => true)
     held.catch(() => {})
     let timer: NodeJS.Timeout | undefined

@@ -4,8 +4,8 @@ import { connect, createServer, type Socket } from 'node:net'
 /** A hop between client and server that does to the connections through it what it is told to. */
 export interface CuttingProxy {
   readonly url: string
-  /** Cuts them in the middle of whatever they carry. Returns how many there were. */
-  cut(): number
+  /** Cuts them in the middle of whatever they carry, or those alone that are stalled. Returns how many there were. */
+  cut(stalled?: 'stalled'): number
   /** Keeps them, and delivers nothing of what the server says on them any more, its end neither. */
   stall(): number
   /** Collects what the server says on them, until `flow`. */
@@ -50,16 +50,18 @@ export async function cuttingProxy(port: number): Promise<CuttingProxy> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port: own } = server.address() as { port: number }
-  const each = (change: (link: Link) => void) => {
-    const count = links.size
-    for (const link of links) change(link)
-    return count
+  const each = (change: (link: Link) => void, some = [...links]) => {
+    for (const link of some) change(link)
+    return some.length
   }
-  const cut = () =>
-    each(({ client, upstream }) => {
-      client.resetAndDestroy()
-      upstream.resetAndDestroy()
-    })
+  const cut = (only?: 'stalled') =>
+    each(
+      ({ client, upstream }) => {
+        client.resetAndDestroy()
+        upstream.resetAndDestroy()
+      },
+      [...links].filter(({ stalled }) => stalled || only === undefined),
+    )
   return {
     url: `http://127.0.0.1:${own}`,
     cut,

@@ -5,28 +5,28 @@ import { listen } from './listen.ts'
 
 /** What this page was told, and whoever waits for it. */
 class Story {
-  told: Told[] = []
+  readonly told: Told[] = []
+  /** The names of the events, in order. */
+  readonly heard: string[] = []
+  readonly #uids = new Set<string>()
+  readonly #counts = new Map<string, number>()
   #waiting: (() => void)[] = []
 
   count(what: Told['what']): number {
-    return this.told.filter((one) => one.what === what).length
-  }
-
-  /** The names of the events, in order. */
-  get heard(): string[] {
-    return this.told.flatMap((one) => (one.what === 'event' ? [one.uid] : []))
-  }
-
-  get states(): string[] {
-    return this.told.flatMap((one) => (one.what === 'state' ? [one.state] : []))
+    return this.#counts.get(what) ?? 0
   }
 
   has(uid: string): boolean {
-    return this.told.some((one) => one.what === 'event' && one.uid === uid)
+    return this.#uids.has(uid)
   }
 
   tell(told: Told): void {
     this.told.push(told)
+    this.#counts.set(told.what, this.count(told.what) + 1)
+    if (told.what === 'event') {
+      this.heard.push(told.uid)
+      this.#uids.add(told.uid)
+    }
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
@@ -47,7 +47,7 @@ class Tab {
 
   /** `lasting`: what is told stays with the tab when the page is loaded again. */
   listen(options: ListenOptions, { worker = false, lasting = false } = {}): void {
-    if (lasting) this.story.told = JSON.parse(sessionStorage.getItem(KEPT) ?? '[]')
+    if (lasting) for (const told of JSON.parse(sessionStorage.getItem(KEPT) ?? '[]')) this.story.tell(told)
     const tell = (told: Told): void => {
       this.story.tell(told)
       if (lasting) sessionStorage.setItem(KEPT, JSON.stringify(this.story.told))
