@@ -115,7 +115,7 @@ it(`hears everything once and in order through ${FAULTS} faults`, { timeout: 900
       counts[fault.name] = (counts[fault.name] ?? 0) + 1
       struck++
       // Now and then the next one comes before everybody is back.
-      if (random() < 0.5) await reachEverybody(fault.name)
+      if (random() < 0.8) await reachEverybody(fault.name)
     }
   } finally {
     await Promise.all(publishers.map((publisher) => publisher.finish()))
