@@ -106,6 +106,7 @@ export function connectionOf<Channels>(
       }
     }
     if (end) return
+    const before = connection.lastEventId
     connection.lastEventId = position
     if (detail === 'connecting') connection.attempts++
     if (type === 'state') connection.state = detail as ConnectionState
@@ -116,6 +117,7 @@ export function connectionOf<Channels>(
       emit('state', 'closed')
     }
     for (const queue of queues) {
+      if (!queue.items.length) queue.settled = before
       if (type === 'event' || type === 'gap') queue.items.push([detail, position])
       // What was asked to stop has nothing more to say.
       if (end?.reason === 'closed' || end?.reason === 'aborted') queue.items.length = 0
@@ -140,7 +142,7 @@ export function connectionOf<Channels>(
     reconnect: () => source.reconnect(),
     close: () => source.end('closed'),
     async *[Symbol.asyncIterator]() {
-      const queue: Queue = { items: [], settled: connection.lastEventId }
+      const queue: Queue = { items: [], settled: '' }
       queues.add(queue)
       try {
         for (;;) {

@@ -44,7 +44,7 @@ export function httpSource(
     retry: { minMs = 1_000, maxMs = 30_000, resetMs = 5_000 } = {},
   } = options
   // Wall time: other clocks may stand still while the machine sleeps.
-  const time = Date.now
+  const time = () => Date.now()
   const life = new AbortController()
   let position: string
   let failures = 0

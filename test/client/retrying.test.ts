@@ -229,7 +229,7 @@ describe('a request that is no GET', () => {
   it('is repeated when asked, and from a position', async () => {
     const asked = await scripted(status(503), stream('data: a\n\n'), status(204))
     const bodies: string[] = []
-    await connected(asked.url, { body: () => (bodies.push('x'), 'x'), retryPost: true }).closed
+    await connected(asked.url, { body: () => `${bodies.push('x')}`, retryPost: true }).closed
     expect([asked.requests.length, bodies.length]).toEqual([3, 3])
     const held = await scripted(stream('id: 1\ndata: a\n\n'), status(204))
     await connected(held.url, { body: 'x' }).closed

@@ -83,10 +83,10 @@ class Freezable extends Real {
   // @ts-expect-error an accessor in place of a property
   override set onmessage(handler: (event: never) => void) {
     this.#handler = handler
-    super.onmessage = ((event: never) => {
+    this.addEventListener('message', (event) => {
       if (frozen.has(this.#tab)) this.#waiting.push(event)
-      else this.#handler?.(event)
-    }) as never
+      else handler(event as never)
+    })
   }
 }
 
