@@ -1,17 +1,6 @@
 import { cpus, freemem, loadavg, totalmem } from 'node:os'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-
-/** What the machine and this process are doing, measured over the time since the last sample. */
-export interface MachineSample {
-  /** Share of all cores that was busy, 0–100. */
-  readonly cpuPercent: number
-  readonly memoryUsedBytes: number
-  readonly memoryTotalBytes: number
-  /** Processes that want a core, averaged over a minute. */
-  readonly load: number
-  /** How late the event loop of this process was, in milliseconds. */
-  readonly eventLoopDelay: { readonly p50: number; readonly p99: number }
-}
+import type { MachineSample } from './channels.ts'
 
 const INTERVAL_MS = 500
 
@@ -27,6 +16,7 @@ export function measureMachine(publish: (sample: MachineSample) => void): () => 
     const cpuPercent = total === 0 ? 0 : (100 * (now.busy - before.busy)) / total
     before = now
     publish({
+      at: Date.now(),
       cpuPercent: round(cpuPercent),
       memoryUsedBytes: totalmem() - freemem(),
       memoryTotalBytes: totalmem(),

@@ -1,15 +1,5 @@
 import type { RequestHandler } from 'express'
-
-/** One answered request. */
-export interface RequestLine {
-  readonly at: string
-  readonly method: string
-  /** Without the query: it may hold what is nobody else's business. */
-  readonly path: string
-  /** `null`: the client left before there was an answer. */
-  readonly status: number | null
-  readonly ms: number
-}
+import type { RequestLine } from './channels.ts'
 
 /** Hands every request to `publish` when its answer is over: a stream when it ends, a cut one as well. */
 export function logRequests(publish: (line: RequestLine) => void): RequestHandler {

@@ -21,8 +21,8 @@ const LEAVES = ['errors.ts', 'clock.ts', 'option.ts', 'channel-name.ts', 'channe
 /** Packages, and the only folders that may import them. */
 const PACKAGES: Record<string, readonly string[]> = {
   express: ['express'],
-  'eventsource-parser': ['client', 'testing'],
   'better-sqlite3': ['broker/sqlite'],
+  'eventsource-parser': ['client', 'testing'],
 }
 /** What browsers run must not import Node. */
 const PORTABLE = ['protocol/fields.ts', 'protocol/encode.ts', 'protocol/cursor.ts', 'client', ...LEAVES]
@@ -51,7 +51,8 @@ function importsOf(file: string): Import[] {
   }))
 }
 
-const files = sources()
+/** What the package is built from: nothing else is in it. */
+const files = sources().filter((file) => file.endsWith('.ts'))
 const imports = files.flatMap(importsOf)
 const roomOf = (file: string) => file.split('/')[0]!
 const within = (file: string, place: string) => file === place || file.startsWith(`${place}/`)

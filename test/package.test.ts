@@ -37,6 +37,8 @@ async function install(major: (typeof MAJORS)[number]): Promise<void> {
   link(major === '4' ? 'types-express-4' : '@types/express', join(modules, '@types/express'))
   link('@types/node', join(modules, '@types/node'))
   link('eventsource-parser', join(modules, 'eventsource-parser'))
+  // Optional. Without it the package has to load as well.
+  if (major === '5') link('better-sqlite3', join(modules, 'better-sqlite3'))
   await exec('tar', ['-xzf', join(TEMP, TARBALL), '-C', modules])
   cpSync(join(modules, 'package'), join(modules, 'express-sse-hub'), { recursive: true })
   rmSync(join(modules, 'package'), { recursive: true })
@@ -91,8 +93,10 @@ ${load('{ once }', 'node:events')}
 ${load('express', 'express')}
 ${load('{ ChannelHub, isSseError, memoryBroker, problemHandler, SseError, sse, eventStream }', 'express-sse-hub')}
 ${load('{ openStream, manualClock }', 'express-sse-hub/testing')}
+${load('{ sqliteBroker }', 'express-sse-hub/sqlite')}
 
 async function main() {
+  const { version } = require_('express/package.json')
   const app = express()
   const hub = new ChannelHub({ broker: memoryBroker({ history: { maxEvents: 10 } }) })
   app.use(sse())
@@ -137,10 +141,32 @@ async function main() {
   strictEqual(typeof eventStream, 'function')
   strictEqual(manualClock().pendingTimers, 0)
 
+  const file = process.argv[1] + '.db'
+  const { id: after } = await withLog(file, (hub) => hub.publish('news', 'first')).catch((error) => error)
+  if (after !== undefined) {
+    await withLog(file, (hub) => hub.publish('news', 'second'))
+    await withLog(file, async (hub) => {
+      for await (const { data } of hub.events('news', { after })) return strictEqual(data, 'second')
+    })
+  } else {
+    strictEqual(/^5/.test(version) || process.getBuiltinModule?.('node:sqlite') !== undefined, false)
+  }
+
   server.close()
   await hub.close()
   strictEqual((await stream.next()).event, 'hub.closed')
-  console.log('express ' + require_('express/package.json').version)
+  console.log('express ' + version)
+}
+
+/** What a process does with a log on a disk, between its start and its end. */
+async function withLog(file, fn) {
+  const hub = new ChannelHub({ broker: sqliteBroker({ file }) })
+  try {
+    await hub.ready()
+    return await fn(hub)
+  } finally {
+    await hub.close()
+  }
 }
 main()
 `
@@ -207,11 +233,14 @@ import express from 'express'
 import { ChannelHub, eventStream, isSseError, memoryBroker, problemHandler, sse } from 'express-sse-hub'
 import type { Broker, EventStream, HubStats, RouterOptions, SseErrorCode, SseOptions, Subscription } from 'express-sse-hub'
 import { manualClock, openStream } from 'express-sse-hub/testing'
+import { sqliteBroker, type SqliteBroker } from 'express-sse-hub/sqlite'
 
 const app = express()
 const options: SseOptions = { clock: manualClock(), onError: undefined }
 const broker: Broker = memoryBroker()
 const hub = new ChannelHub<{ news: { title: string } }>({ broker })
+const log: SqliteBroker = sqliteBroker({ file: 'hub.db', history: { maxEvents: 10 }, durability: undefined })
+void log.backup('copy.db')
 app.use(sse(options))
 app.use('/channels', hub.router({ channels: ['news'], publish: (req) => req.ip !== undefined }))
 app.get('/clock', (req, res) => {

@@ -12,6 +12,8 @@ import express, { type Express } from 'express'
 import express4 from 'express-4'
 import session from 'express-session'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { loadDriver } from '../src/broker/sqlite/driver.ts'
+import * as sqlite from '../src/broker/sqlite/index.ts'
 import * as library from '../src/index.ts'
 import { ChannelHub, memoryBroker, SseError, type SseErrorCode, sse } from '../src/index.ts'
 import * as testing from '../src/testing/index.ts'
@@ -50,6 +52,9 @@ const PAGE = snippet(TITLE, 'html')
 const CURL = snippet(TITLE, 'sh')
 const COMMANDS = snippet('Install', 'sh', 'npm start')
 const INSTALL = snippet('Install', 'sh', 'npm pack')
+const SQLITE_HEADING = '`sqliteBroker({ file, history, durability, clock })`'
+const SQLITE = snippet(SQLITE_HEADING, 'ts', 'import')
+const DRIVER = snippet(SQLITE_HEADING, 'sh')
 const CJS = snippet('Express 4 and CommonJS', 'js')
 const IN_A_PAGE = snippet('Events of the hub in a page', 'js')
 const SHUTDOWN = snippet('Operations', 'ts')
@@ -72,6 +77,7 @@ const PIECES = {
   events: { code: snippet('`new ChannelHub(options?)`', 'ts', 'for await'), needs: 'hub, signal, console', gives: '' },
   typed: { code: snippet('`new ChannelHub(options?)`', 'ts', 'interface Channels'), needs: '', gives: 'typedHub' },
   history: { code: snippet('`memoryBroker({ history, clock })`', 'ts'), needs: '', gives: 'hub' },
+  backup: { code: snippet(SQLITE_HEADING, 'ts', 'backup('), needs: 'broker', gives: '' },
   http: { code: snippet('HTTP', 'ts'), needs: 'app, hub', gives: '' },
   cors: { code: snippet('Other middleware', 'ts', 'cors('), needs: 'app, hub, cors', gives: '' },
   session: { code: snippet('Other middleware', 'ts', 'session.save'), needs: 'app, hub', gives: '' },
@@ -80,6 +86,7 @@ const PIECES = {
 const ENVIRONMENT = `
 import type { Express, Request, RequestHandler } from 'express'
 import type { ChannelHub } from '../../../src/index.ts'
+import type { SqliteBroker } from '../../../src/broker/sqlite/index.ts'
 
 declare global {
   namespace Express {
@@ -92,6 +99,7 @@ declare global {
 export interface Environment {
   app: Express
   hub: ChannelHub
+  broker: SqliteBroker
   model: { generate(prompt: string, options: { signal: AbortSignal }): AsyncIterable<string> }
   progressOf(id: string): AsyncIterable<{ percent: number }>
   isEditor(req: Request): boolean
@@ -115,9 +123,15 @@ const COMPILER_OPTIONS = {
 
 /** The package by the path of its sources, seen from a module in the folder of snippets. */
 function fromSources(code: string): string {
-  return code
-    .replaceAll("'express-sse-hub/testing'", "'../../../src/testing/index.ts'")
-    .replaceAll("'express-sse-hub'", "'../../../src/index.ts'")
+  return (
+    code
+      .replaceAll("'express-sse-hub/testing'", "'../../../src/testing/index.ts'")
+      .replaceAll("'express-sse-hub/sqlite'", "'../../../src/broker/sqlite/index.ts'")
+      // Relative to the process, which is not that of the README.
+      .replaceAll("'data/hub.db'", `'${join(TEMP, 'data/hub.db')}'`)
+      .replaceAll("'backup/hub.db'", `'${join(TEMP, 'data/copy.db')}'`)
+      .replaceAll("'express-sse-hub'", "'../../../src/index.ts'")
+  )
 }
 
 function write(file: string, code: string): void {
@@ -126,11 +140,12 @@ function write(file: string, code: string): void {
 
 beforeAll(() => {
   rmSync(TEMP, { recursive: true, force: true })
-  mkdirSync(join(TEMP, 'public'), { recursive: true })
+  for (const folder of ['public', 'data']) mkdirSync(join(TEMP, folder), { recursive: true })
   write('public/index.html', PAGE)
   write('environment.ts', ENVIRONMENT)
   write('app.ts', APP)
   write('collect.ts', COLLECT)
+  write('sqlite.ts', `import { ChannelHub } from 'express-sse-hub'\n${SQLITE}\nexport { broker, hub }`)
   const testing = TESTING.replace(
     "import { expect, it } from 'vitest'",
     "import { expect } from 'vitest'\nimport { it } from './collect.ts'",
@@ -263,8 +278,13 @@ describe('the README', () => {
     expect(COMMANDS).toBe('npm ci && npm start\nnpm ci && npm test\n')
     expect(existsSync(join(ROOT, 'package-lock.json'))).toBe(true)
     expect(scripts.test).toMatch(/^vitest run/)
-    expect(existsSync(join(ROOT, scripts.start.replace('exec tsx ', '')))).toBe(true)
+    expect(existsSync(join(ROOT, scripts.start.replace('exec node --import tsx ', '')))).toBe(true)
     expect(INSTALL).toContain(`express-sse-hub-${version}.tgz`)
+    const driver = readFileSync(join(ROOT, 'src/broker/sqlite/driver.ts'), 'utf8')
+    expect(driver).toContain(`: ${DRIVER.trim()}, or use Node 22.13`)
+    const { peerDependencies, peerDependenciesMeta } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+    expect(`better-sqlite3@${peerDependencies['better-sqlite3'].slice(1)}`).toBe(DRIVER.trim().split(' ').at(-1))
+    expect(peerDependenciesMeta['better-sqlite3']).toEqual({ optional: true })
   })
 })
 
@@ -440,6 +460,32 @@ describe('its snippets', () => {
     expect((await reader.next()).value.data).toBe(2)
     expect((await reader.next()).value.data).toBe(1)
     await reader.return()
+  })
+
+  it('keep the log in a file, and copy it while it is in use', async () => {
+    const { broker, hub } = await import(join(TEMP, 'sqlite.ts'))
+    const { id: after } = await hub.publish('news', 'first')
+    await hub.publish('news', 'second')
+    const { default: backup } = await import(join(TEMP, 'backup.ts'))
+    await backup({ broker })
+    await hub.publish('news', 'third')
+    // As from another process.
+    const db = (await loadDriver()).open(join(TEMP, 'data/hub.db'))
+    db.exec(`VACUUM INTO '${join(TEMP, 'data/copy-2.db')}'`)
+    db.close()
+    await hub.close()
+    const missed = async (file: string, count: number) => {
+      const hub = new ChannelHub({ broker: sqlite.sqliteBroker({ file: join(TEMP, 'data', file) }) })
+      const reader = hub.events('news', { after })
+      const texts = []
+      for (let i = 0; i < count; i++) texts.push((await reader.next()).value.data)
+      await reader.return!()
+      await hub.close()
+      return texts
+    }
+    expect(await missed('hub.db', 2)).toEqual(['second', 'third'])
+    expect(await missed('copy.db', 1)).toEqual(['second'])
+    expect(await missed('copy-2.db', 2)).toEqual(['second', 'third'])
   })
 
   it('test routes', async () => {
@@ -621,12 +667,14 @@ const TABLES: [heading: string, make: (options: never) => unknown][] = [
   ['`new ChannelHub()`', (options) => new ChannelHub(options)],
   ['`memoryBroker({ history, clock })`', (history) => memoryBroker({ history })],
   ['`hub.router()` and `hub.channel(name).router()`', (options) => hub.router(options)],
+  [SQLITE_HEADING, (options) => sqlite.sqliteBroker(options)],
 ]
 
 describe('its tables of options', () => {
   it.each(TABLES)('name every option of %s', (heading, make) => {
-    const named = rows(heading).flatMap(([cell]) => /^`(\w+)`$/.exec(cell!)?.[1] ?? [])
-    expect(named.filter((name) => name !== 'history').sort()).toEqual(optionsOf(make).sort())
+    const [, ...body] = rows(heading)
+    const named = body.flatMap(([cell]) => /^`(\w+)`$/.exec(cell!)?.[1] ?? [])
+    expect(named.sort()).toEqual(optionsOf(make).sort())
   })
 
   it.each(TABLES.slice(0, 3))('have the bounds of %s', (heading, make) => {
@@ -669,6 +717,10 @@ describe('its tables of options', () => {
     }
     expect(checked).toBe(14)
     expect(source).toContain('{ maxEvents: 1000, maxAgeMs: HOUR_MS }')
+    const [, durability] = rows(SQLITE_HEADING).filter(([name]) => /^`(?:file|durability)`$/.test(name!))
+    const options = readFileSync(join(ROOT, 'src/broker/sqlite/options.ts'), 'utf8')
+    expect(options).toContain(`'durability', durability, ${durability![2]!.replaceAll('`', '')}, DURABILITIES`)
+    expect(() => sqlite.sqliteBroker({} as never)).toThrow('file')
   })
 })
 
@@ -721,7 +773,7 @@ describe('its tables of the API', () => {
   })
 
   it('name every export', () => {
-    const exported = [...Object.keys(library), ...Object.keys(testing)]
+    const exported = [...Object.keys(library), ...Object.keys(testing), ...Object.keys(sqlite)]
     expect(exported.filter((name) => !new RegExp(`\`(new )?${name}\\b`).test(README))).toEqual([])
     expect(Object.keys(testing).sort()).toEqual(['brokerContract', 'manualClock', 'openStream'])
   })
@@ -772,6 +824,11 @@ describe('its table of limits', () => {
     'Largest event that is kept': ['broker/history.ts', 'maxBytes / 16'],
     'Channel names remembered': ['broker/retention.ts', 'options.maxChannels, 100000'],
     'Newest events at hand for those a little behind': ['broker/tail.ts', 'MAX_EVENTS = 10000', '16 * 1024 * 1024'],
+    'Commit of a SQLite log': ['broker/sqlite/commits.ts', 'MAX_EVENTS = 1000', 'MAX_BYTES = 1048576'],
+    'Waiting for the disk of a SQLite log': ['broker/sqlite/commits.ts', 'MAX_WAITING_BYTES = 67108864'],
+    'Lives of a SQLite log remembered': ['broker/sqlite/epochs.ts', 'MAX_EPOCHS = 4096'],
+    'Waiting for another broker to let go of a SQLite log': ['broker/sqlite/lock.ts', 'PATIENCE_MS = 1000'],
+    'Write-ahead log of a SQLite log': ['broker/sqlite/schema.ts', 'wal_autocheckpoint = 4000'],
     'Page of a replay': ['hub/reads.ts', 'PAGE: PageLimit = { events: 250, bytes: 65536 }'],
     'Reads of the log at a time': ['hub/reads.ts', 'MAX_IN_FLIGHT = 16'],
     'Replay before others get their turn': ['hub/pump.ts', 'ROUND_BYTES = 2 * 1024 * 1024', 'ROUND_MS = 5'],

@@ -14,6 +14,8 @@ export interface Options {
 
 /** What takes part in a quick run. */
 const QUICK_SERVERS = ['hub', 'better-sse', 'express-loop', 'bare-joined']
+/** What a quick run leaves out, unless it is asked for: it has two minutes. */
+const LONG_SCENARIOS = ['durable', 'large-log']
 /** Files that a server has open besides its streams. */
 const SPARE_FILES = 200
 
@@ -50,7 +52,7 @@ export function readOptions(args: readonly string[], all: readonly Scenario[]): 
       maxStreams: fileLimit() - SPARE_FILES,
     },
     rounds,
-    scenarios: all.filter(({ name }) => only?.includes(name) ?? true),
+    scenarios: all.filter(({ name }) => only?.includes(name) ?? !(quick && LONG_SCENARIOS.includes(name))),
     servers: servers ?? (quick ? serverNames.filter((name) => QUICK_SERVERS.includes(name)) : serverNames),
     write: values.write || (!quick && only === undefined && servers === undefined),
   }

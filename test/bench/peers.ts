@@ -12,6 +12,8 @@ export interface Peer {
   readonly replays: boolean
   /** Answers /control, so it publishes in its own process and collects garbage when told. */
   readonly isNode: boolean
+  /** Makes its own load, so it may have every core. */
+  readonly isAlone?: boolean
   command(port: number, flags: readonly string[]): readonly string[] | Promise<readonly string[]>
 }
 
@@ -32,6 +34,16 @@ export const hub = node('hub', 'express-sse-hub', 'hub', { replays: true })
 
 /** The hub alone, which measures itself: see scenarios/growth.ts. */
 export const growingHub = node('hub', 'express-sse-hub', 'growth')
+
+/** The same with a log on the disk. */
+export const durableHub = node('hub', 'express-sse-hub, SQLite', 'hub', { args: ['sqlite'], replays: true })
+
+/** These measure themselves: see scenarios/durable.ts. */
+export const measuringHubs: readonly Peer[] = [
+  node('hub', durableHub.title, 'durable', { isAlone: true }),
+  node('hub', hub.title, 'durable', { isAlone: true, args: ['memory'] }),
+]
+export const rawSqlite = node('raw-sqlite', 'better-sqlite3 by hand', 'raw-sqlite', { isAlone: true })
 
 export const peers: readonly Peer[] = [
   hub,

@@ -1,7 +1,10 @@
 import type { About } from './about.ts'
-import { hub } from './peers.ts'
+import { durableHub, hub } from './peers.ts'
 import { median, type Row } from './results.ts'
 import type { Column, Scenario } from './scenario.ts'
+
+/** What others are compared with, if it took part; else the next one. */
+const OURS: readonly string[] = [hub.title, durableHub.title]
 
 /** `12.3 (11.9–14.0)`: the median, and the extremes where there were several rounds. */
 function spread(values: readonly number[] | undefined, digits: number): string {
@@ -27,7 +30,7 @@ function ratio(row: Row, ours: Row | undefined, key: string): string {
 }
 
 function tableOf(rows: readonly Row[], columns: readonly Column[]): string[] {
-  const ours = rows.find(({ server }) => server === hub.title)
+  const ours = OURS.flatMap((title) => rows.filter(({ server }) => server === title))[0]
   const [first, ...others] = columns.filter(({ key }) => rows.some(({ values }) => values[key] !== undefined))
   // Nobody could do it: there are only notes.
   if (first === undefined) return rows.map(({ server, notes }) => `- ${server}: ${notes.join('; ')}`)
@@ -35,7 +38,7 @@ function tableOf(rows: readonly Row[], columns: readonly Column[]): string[] {
   const body = rows
     .toSorted((a, b) => order(a, first.key) - order(b, first.key))
     .map((row) => [
-      row.server === hub.title ? `**${row.server}**` : row.server,
+      OURS.includes(row.server) ? `**${row.server}**` : row.server,
       spread(row.values[first.key], first.digits),
       ratio(row, ours, first.key),
       ...others.map(({ key, digits }) => {
@@ -91,7 +94,8 @@ another order.
 Each library is used as its README shows, so better-sse and express-sse send the text as JSON. History is 1,000 events where
 there is one. The joined loops write once per turn of the loop what was published in it; none of the bare loops has a check
 or a limit of any kind. nginx leaves it to the kernel to hold back small writes until the one before is acknowledged, which
-costs no CPU time but makes few deliveries a second of nchan where several events are under way.
+costs no CPU time but makes few deliveries a second of nchan where several events are under way. The logs on a disk are on that
+of the repository; who measures without a load client has every core.
 
 ${chart ? '![CPU time per delivery](results.svg)\n\n' : ''}${measured.map((scenario) => [headOf(scenario), tablesOf(scenario, rows)].join('\n')).join('\n')}`
 }

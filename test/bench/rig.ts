@@ -23,8 +23,8 @@ process.on('exit', () => {
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 
-function start(core: number, command: readonly string[], options: SpawnOptions): ChildProcess {
-  const [file, ...args] = pinned ? ['taskset', '-c', String(core), ...command] : command
+function start(core: number | 'any', command: readonly string[], options: SpawnOptions): ChildProcess {
+  const [file, ...args] = pinned && core !== 'any' ? ['taskset', '-c', String(core), ...command] : command
   const child = spawn(file!, args, { cwd: ROOT, ...options })
   children.add(child)
   child.once('exit', () => children.delete(child))
@@ -80,7 +80,8 @@ export class Server {
   static async start(peer: Peer, flags: readonly string[] = []): Promise<Server> {
     const port = await freePort()
     const env = { ...process.env, PORT: String(port), NODE_ENV: 'production' }
-    const child = start(0, await peer.command(port, flags), { env, stdio: ['ignore', 'ignore', 'pipe'] })
+    const core = peer.isAlone === true ? 'any' : 0
+    const child = start(core, await peer.command(port, flags), { env, stdio: ['ignore', 'ignore', 'pipe'] })
     const server = new Server(port, child)
     const deadline = performance.now() + STARTS_MS
     while (server.alive && performance.now() < deadline) {

@@ -9,9 +9,12 @@ import { pinned, Server, startLoad } from './rig.ts'
 import { type Figures, type Mode, type Scenario, Unable, type Variant } from './scenario.ts'
 import { channels } from './scenarios/channels.ts'
 import { connects } from './scenarios/connects.ts'
+import { durable, durablePace } from './scenarios/durable.ts'
+import { durableFanOut } from './scenarios/durable-fan-out.ts'
 import { fanOut } from './scenarios/fan-out.ts'
 import { growth } from './scenarios/growth.ts'
 import { inProcess } from './scenarios/in-process.ts'
+import { largeLog } from './scenarios/large-log.ts'
 import { latency } from './scenarios/latency.ts'
 import { memory } from './scenarios/memory.ts'
 import { posts } from './scenarios/posts.ts'
@@ -30,6 +33,10 @@ const SCENARIOS = [
   reconnects,
   slowReaders,
   growth,
+  durable,
+  durablePace,
+  durableFanOut,
+  largeLog,
 ] as const
 const SIZE = 150
 /** No run takes this long unless something hangs. */

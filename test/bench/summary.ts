@@ -1,5 +1,5 @@
 import type { About } from './about.ts'
-import { hub } from './peers.ts'
+import { durableHub, hub, rawSqlite } from './peers.ts'
 import { median, type Row } from './results.ts'
 
 /** What the README shows of a whole run: one column for each question that people ask first. */
@@ -13,17 +13,101 @@ const COLUMNS = [
   { title: 'KiB idle', scenario: 'memory', table: /default flags$/, key: 'kib', digits: 1 },
 ] as const
 
-const BEGIN = '<!-- bench: written by npm run bench -->'
-const END = '<!-- /bench -->'
+/** The same of the log on a disk: one line for each question. `by` compares with another server in the same table. */
+const DURABLE = [
+  {
+    title: 'Receipt at 5,000 events a second, p50',
+    scenario: 'durable-pace',
+    table: /^5,000/,
+    key: 'ack50',
+    unit: 'ms',
+  },
+  { title: '… p99', scenario: 'durable-pace', table: /^5,000/, key: 'ack99', unit: 'ms' },
+  { title: '… `fdatasync` alone, p50', scenario: 'durable-pace', table: /^5,000/, key: 'sync50', unit: 'ms' },
+  {
+    title: 'Event loop delay at 20,000 events a second, p99',
+    scenario: 'durable-pace',
+    table: /^20,000/,
+    key: 'delay99',
+    unit: 'ms',
+  },
+  {
+    title: 'Published 128 at a time',
+    scenario: 'durable',
+    table: /^128 at a time$/,
+    key: 'rate',
+    unit: 'events/s',
+    by: rawSqlite.title,
+  },
+  {
+    title: 'Published 1,000 at a time with `publishAll`',
+    scenario: 'durable',
+    table: /^1,000 .* publishAll/,
+    key: 'rate',
+    unit: 'events/s',
+    by: rawSqlite.title,
+  },
+  {
+    title: 'CPU per delivery, 1,000 subscribers',
+    scenario: 'durable-fan-out',
+    table: /1 under way$/,
+    key: 'cpu',
+    unit: 'µs',
+    by: hub.title,
+  },
+  {
+    title: 'Open a log of 1,000,000 events',
+    scenario: 'large-log',
+    table: /^1,000,000 events: open/,
+    key: 'p50',
+    unit: 'ms',
+  },
+  {
+    title: 'Read 200 of them, of one channel, in the middle',
+    scenario: 'large-log',
+    table: /^1,000,000.*one channel, in the middle/,
+    key: 'p50',
+    unit: 'ms',
+  },
+  { title: 'Its file, full', scenario: 'large-log', table: /^1,000,000 events: made/, key: 'mib', unit: 'MiB' },
+  {
+    title: 'Its file, when twice as much was published on',
+    scenario: 'large-log',
+    table: /^1,000,000 events: twice/,
+    key: 'mib',
+    unit: 'MiB',
+  },
+] as const
 
-/** The README with the summary of this run in its place; undefined when it has none, or when something was not measured. */
-export function withSummary(readme: string, about: About, rows: readonly Row[]): string | undefined {
-  const from = readme.indexOf(BEGIN)
-  const to = readme.indexOf(END)
-  const table = summaryOf(rows)
-  if (from === -1 || to === -1 || table === undefined) return undefined
+/** What each summary stands between. */
+const PLACES = [
+  ['<!-- bench: written by npm run bench -->', '<!-- /bench -->', summaryOf],
+  ['<!-- bench of the log on a disk: written by npm run bench -->', '<!-- /bench of the log on a disk -->', durableOf],
+] as const
+
+/** The README with what this run has a summary of in its place; what was not measured whole stays as it is. */
+export function withSummary(readme: string, about: About, rows: readonly Row[]): string {
   const where = `${about.date}, \`${about.command}\`, ${about.machine}. ${about.versions.join(', ')}.`
-  return `${readme.slice(0, from)}${BEGIN}\n${table}\n\n${where}\n${readme.slice(to)}`
+  return PLACES.reduce((text, [begin, end, tableOf]) => {
+    const [from, to, table] = [text.indexOf(begin), text.indexOf(end), tableOf(rows)]
+    if (from === -1 || to === -1 || table === undefined) return text
+    return `${text.slice(0, from)}${begin}\n${table}\n\n${where}\n${text.slice(to)}`
+  }, readme)
+}
+
+function durableOf(all: readonly Row[]): string | undefined {
+  const figure = (server: string, { scenario, table, key }: (typeof DURABLE)[number]): number => {
+    const row = all.find((row) => row.scenario === scenario && row.server === server && table.test(row.table))
+    return median(row?.values[key] ?? [])
+  }
+  const lines = DURABLE.map((line) => {
+    const value = figure(durableHub.title, line)
+    const other = 'by' in line ? `, ${Number((value / figure(line.by, line)).toPrecision(2))} × ${line.by}` : ''
+    const text = value.toLocaleString('en-US', { maximumSignificantDigits: 3 })
+    return { value, row: `| ${line.title} | ${text} ${line.unit}${other} |` }
+  })
+  if (lines.some(({ value }) => Number.isNaN(value))) return undefined
+  return ['| | |', '|---|--:|', ...lines.map(({ row }) => row)].join('\n')
 }
 
 function summaryOf(rows: readonly Row[]): string | undefined {

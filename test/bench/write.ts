@@ -17,8 +17,7 @@ export function writeResults(about: About, scenarios: readonly Scenario[], rows:
   const svg = chart(rows)
   if (svg !== undefined) write('results.svg', svg)
   write('results.md', report(about, scenarios, rows, svg !== undefined))
-  const readme = withSummary(readFileSync(README, 'utf8'), about, rows)
-  if (readme !== undefined) writeFileSync(README, readme)
+  writeFileSync(README, withSummary(readFileSync(README, 'utf8'), about, rows))
   write('results.json', JSON.stringify({ about, rows: rows.map(withoutNothing) }))
   // It is checked like any other file.
   spawnSync('npx', ['biome', 'format', '--write', fileURLToPath(new URL('results.json', import.meta.url))])

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { appendFile, mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -34,12 +34,16 @@ describe('the demo', () => {
 
   it('serves a page that may load nothing from elsewhere', async () => {
     const page = await fetch(demo.url)
-    expect(page.headers.get('content-security-policy')).toContain("default-src 'self'")
+    const policy = page.headers.get('content-security-policy')
+    expect(policy).toContain("default-src 'none'")
+    expect(policy).not.toContain('unsafe')
     const html = await page.text()
     for (const [, path] of html.matchAll(/(?:src|href)="([^"]+)"/g)) {
       expect((await fetch(`${demo.url}/${path}`)).status).toBe(200)
     }
-    expect(html).not.toMatch(/<script>|<style|style=|https?:/)
+    expect(html).not.toMatch(/<script>|<style|style=| on\w+=|https?:/)
+    // Nor do the styles.
+    expect(await (await fetch(`${demo.url}/page.css`)).text()).not.toMatch(/url\(|https?:/)
   })
 
   it('takes what visitors say on the board, and nothing else', async () => {
@@ -80,11 +84,25 @@ describe('the demo', () => {
     }
   })
 
-  it('tells the page whether it follows a file', async () => {
-    expect(await (await fetch(`${demo.url}/config`)).json()).toEqual({ followsLog: true })
+  it('follows its own log when no file is named', async () => {
     const own = await startDemo({ LOG_FILE: '' })
-    expect(await (await fetch(`${own.url}/config`)).json()).toEqual({ followsLog: false })
+    await using log = await openStream(own.url, '/channels/log?rewind=10')
+    expect((await log.next({ type: 'message' })).data).toMatch(/started on port \d+, log of the hub: memory$/)
+    await using _board = await openStream(own.url, '/channels/board')
+    for (;;) if ((await log.next({ type: 'message' })).data.endsWith('a visitor connected')) break
     expect(await own.stop()).toBe(0)
+  })
+
+  it('counts the readers of the board', async () => {
+    await using readers = await openStream(demo.url, '/channels/readers')
+    await readers.next({ type: 'hub.open' })
+    const count = async () => (await readers.next({ type: 'message' })).json()
+    const one = await openStream(demo.url, '/channels/board')
+    expect(await count()).toEqual({ board: 1 })
+    await using _two = await openStream(demo.url, '/channels?channel=board&channel=machine')
+    expect(await count()).toEqual({ board: 2 })
+    one.drop()
+    expect(await count()).toEqual({ board: 1 })
   })
 
   it('follows a file across both kinds of rotation', async () => {
@@ -109,9 +127,10 @@ describe('the demo', () => {
       { PORT: 'x' },
       { PORT: String(demo.port) },
       { LOG_FILE: folder },
+      { DEMO_RESTART: 'always' },
       { HUB_BROKER: `sqlite:${file}` },
     ]) {
-      const child = runDemo({ PORT: '0', HUB_BROKER: 'memory', ...env })
+      const child = runDemo(env)
       const [[code], said] = await Promise.all([once(child, 'exit'), text(child.stderr!)])
       expect(code).toBe(1)
       expect(said).toContain(env.HUB_BROKER?.startsWith('sqlite:') ? 'not a SQLite database' : Object.values(env)[0])
@@ -136,6 +155,18 @@ describe('the demo', () => {
     expect((await after.next({ type: 'hub.open' })).json()).toMatchObject({ resumed: true })
     for (const text of ['a', 'b', 'c']) expect((await after.next()).data).toBe(text)
     expect(await second.stop()).toBe(0)
+  })
+
+  it('has its variables and their defaults in the README', async () => {
+    const readme = await readFile('README.md', 'utf8')
+    const app = await readFile('demo/app.ts', 'utf8')
+    const [, names] = /const \{ (.*) \} = process\.env/.exec(app)!
+    const defaults = names!.split(', ').map((one) => one.split(' = '))
+    expect(defaults.map(([name]) => name)).toEqual(['HUB_BROKER', 'DEMO_LOG', 'DEMO_RESTART', 'PORT'])
+    for (const [name, value] of defaults) {
+      const row = new RegExp(`^\\| \`${name}\` .*\\| \`?(.+?)\`? \\|$`, 'm').exec(readme)
+      expect(row?.[1], name).toBe(value === 'DEFAULT_BROKER' ? DEFAULT_BROKER : value!.slice(1, -1))
+    }
   })
 
   it('keeps its log in a file if nothing else is said', () => {

@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
-/** The demo in a process of its own, as `npm start` runs it, but with its log in memory if nothing else is said. */
+/** The demo as `npm start` runs it, but with its log in memory, and its own log elsewhere, if nothing else is said. */
 export interface Demo {
   readonly url: string
   readonly port: number
@@ -16,7 +18,7 @@ export interface Demo {
 }
 
 export async function startDemo(env: Record<string, string> = {}): Promise<Demo> {
-  const child = runDemo({ PORT: '0', HUB_BROKER: 'memory', ...env })
+  const child = runDemo(env)
   let output = ''
   child.stderr!.on('data', (text) => process.stderr.write(text))
   const url = await new Promise<string>((resolve, reject) => {
@@ -43,11 +45,14 @@ export async function startDemo(env: Record<string, string> = {}): Promise<Demo>
   }
 }
 
+let count = 0
+
 /** `npm start` without npm, which would not pass the signal on. */
 export function runDemo(env: Record<string, string>): ChildProcess {
+  const ownLog = join(tmpdir(), `demo-${process.pid}-${count++}.log`)
   return spawn(process.execPath, ['--import', 'tsx', 'demo/server.ts'], {
     cwd: ROOT,
-    env: { ...process.env, ...env },
+    env: { ...process.env, PORT: '0', HUB_BROKER: 'memory', DEMO_LOG: ownLog, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }

@@ -1,5 +1,6 @@
 import { growingHub, hub } from '../peers.ts'
-import { type Figures, format, type Scenario, Unable, type Variant } from '../scenario.ts'
+import { type Figures, format, type Scenario, type Variant } from '../scenario.ts'
+import { ask } from './ask.ts'
 
 const PUBLISH = { key: 'cpu', title: 'CPU µs each', digits: 2 }
 
@@ -22,18 +23,13 @@ function step({ what, title, counts }: Step, quick: boolean): Variant {
   return {
     name: what,
     run: async ({ server }) => {
-      const ask = async (count: number, times: number) => {
-        const answer = await fetch(`http://127.0.0.1:${server.port}/?what=${what}&count=${count}&times=${times}`)
-        if (!answer.ok) throw new Unable(`the server answered ${answer.status}`)
-        return (await answer.json()) as Figures['values']
-      }
       const times = quick ? 0.2 : 1
       const figures: Figures[] = []
-      await ask(counts[0]!, times)
+      await ask(server, what, { count: counts[0]!, times })
       // From few to many: the many leave timers behind.
       for (const count of quick ? counts.slice(1, 2) : counts) {
         const table = `${title}: N = ${format(count)}`
-        figures.push({ table, values: await ask(count, times), foreignCores: Number.NaN })
+        figures.push({ table, values: await ask(server, what, { count, times }), foreignCores: Number.NaN })
       }
       return figures
     },

@@ -1,35 +1,12 @@
-import { createServer, IncomingMessage, ServerResponse } from 'node:http'
-import { Duplex } from 'node:stream'
-import { ChannelHub, eventStream, memoryBroker } from '../../../dist/index.js'
+import { createServer } from 'node:http'
+import { ChannelHub, memoryBroker } from '../../../dist/index.js'
+import { stream, subscribeLive } from './drain.mjs'
+import { TEXT } from './measures.mjs'
 
-/**
- * What the hub costs as more is in it. Nothing goes over a network: the streams are responses whose socket swallows
- * everything, so there can be more of them than a process may have files.
- */
+/** What the hub costs as more is in it. Nothing goes over a network. */
 const PER_TURN = 16
 const MISSED = 100
-const TEXT = 'x'.repeat(150)
 const history = { maxEvents: 200_000, maxBytes: 1 << 30, maxChannels: 200_000 }
-
-class Drain extends Duplex {
-  _read() {}
-  _write(_bytes, _encoding, done) {
-    done()
-  }
-  _writev(_chunks, done) {
-    done()
-  }
-}
-
-function stream() {
-  const socket = new Drain()
-  const req = new IncomingMessage(socket)
-  Object.assign(req, { method: 'GET', url: '/', httpVersionMajor: 1, httpVersionMinor: 1, httpVersion: '1.1' })
-  req.headers.accept = 'text/event-stream'
-  const res = new ServerResponse(req)
-  res.assignSocket(socket)
-  return eventStream(req, res)
-}
 
 /** CPU time of the process in µs for each of `n`. */
 async function cost(n, work) {
@@ -88,8 +65,7 @@ const measures = {
     await publishAll(hub, count + MISSED, (k) => (k % (every + 1) === every ? 'target' : `other.${k % 10}`))
     const replay = async () => {
       const to = stream()
-      const subscription = await hub.subscribe(to, 'target', { after })
-      while (subscription.state !== 'live') await new Promise(setImmediate)
+      await subscribeLive(hub, to, 'target', { after })
       to.close()
     }
     const replayAll = async (n) => {
