@@ -4,7 +4,7 @@ import { type Browser, chromium } from 'playwright-core'
 const PATH = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
 
 /** Debian's Chromium, without what it would do on a network of its own accord. */
-export function launchChromium(): Promise<Browser> {
+export function launchChromium({ backForwardCache = false } = {}): Promise<Browser> {
   if (!existsSync(PATH)) {
     throw new Error(
       `There is no Chromium at ${PATH}. Install it (apt-get install chromium), or set CHROMIUM to its path.`,
@@ -21,5 +21,7 @@ export function launchChromium(): Promise<Browser> {
       '--disable-component-update',
       '--disable-sync',
     ],
+    // Playwright turns it off, because it loses sight of pages that it keeps.
+    ...(backForwardCache && { ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
   })
 }

@@ -10,12 +10,16 @@ const PATIENCE_MS = 20_000
 /** A hub in a process of its own, always on the same port, whatever becomes of it. */
 export class HubProcess implements AsyncDisposable {
   readonly #broker: string
+  readonly #script: string
+  readonly #env: NodeJS.ProcessEnv
   #child: ChildProcess | undefined
   #port = 0
 
-  /** `broker`: as the demo's HUB_BROKER. */
-  constructor(broker: string) {
+  /** `broker`: as the demo's HUB_BROKER. `script`: what to run instead of the plain hub, with what it needs besides. */
+  constructor(broker: string, script = SERVER, env: NodeJS.ProcessEnv = {}) {
     this.#broker = broker
+    this.#script = script
+    this.#env = env
   }
 
   get url(): string {
@@ -24,8 +28,8 @@ export class HubProcess implements AsyncDisposable {
 
   /** Starts it. Rejects with what it said when it cannot be. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, ['--import', 'tsx', SERVER], {
-      env: { ...process.env, FAULTS_BROKER: this.#broker, PORT: String(this.#port) },
+    const child = spawn(process.execPath, ['--import', 'tsx', this.#script], {
+      env: { ...process.env, ...this.#env, FAULTS_BROKER: this.#broker, PORT: String(this.#port) },
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     })
     this.#child = child

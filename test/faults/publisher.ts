@@ -10,6 +10,8 @@ export interface PublisherHost {
   readonly channels: readonly string[]
   /** How many faults there have been. */
   readonly faults: number
+  /** At most this long between two events. Default: as fast as they are acknowledged, but for a short rest now and then. */
+  readonly pauseMs?: number
 }
 
 /** Publishes one event after the other over HTTP, and repeats each with its key until it knows that it is in the log. */
@@ -51,12 +53,13 @@ export class Publisher {
   }
 
   async #run(): Promise<void> {
-    const { random, channels } = this.#host
+    const { random, channels, pauseMs } = this.#host
     while (!this.#stopped) {
       const channel = channels[Math.floor(random() * channels.length)]!
       await this.publish(channel)
       // A pause now and then, so that batches are of all sizes.
-      if (random() < 0.1) await sleep(random() * 5)
+      if (pauseMs !== undefined) await sleep(random() * pauseMs)
+      else if (random() < 0.1) await sleep(random() * 5)
     }
   }
 

@@ -99,7 +99,7 @@ async function reachEverybody(probe: Publisher, subscribers: readonly Subscriber
 }
 
 /** The log from a position to its end, as somebody reads it who was not there. */
-async function readAll(url: string, from: string, probe: Publisher): Promise<LogEntry[]> {
+export async function readAll(url: string, from: string, probe: Publisher): Promise<LogEntry[]> {
   const reader = new Subscriber(() => url, 'the reader of the log', CHANNELS)
   reader.lastEventId = from
   const last = probe.publications.at(-1)!.uid

@@ -11,7 +11,7 @@ declare module 'compression' {
 declare module 'cors' {
   import type { RequestHandler } from 'express'
   export default function cors(options?: {
-    origin?: string | readonly string[]
+    origin?: boolean | string | readonly string[]
     credentials?: boolean
     allowedHeaders?: readonly string[]
   }): RequestHandler
