@@ -14,6 +14,8 @@ export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void
   const blocks: Block[] = []
   /** Characters since the last complete block. */
   let pending = 0
+  /** The part of a line that the parser has not got yet: it would look through all of the line again for each part. */
+  let held = ''
   /** Whether the last text ended with a CR. */
   let cr = false
   const decoder = new TextDecoder()
@@ -25,7 +27,11 @@ export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void
       const skip = cr && text[0] === '\n'
       cr = text.endsWith('\r')
       if (skip) text = text.slice(1)
-      parser.feed(cr ? `${text}\n` : text)
+      held += cr ? `${text}\n` : text
+      if (/[\r\n]/.test(text)) {
+        parser.feed(held)
+        held = ''
+      }
     }
     pending = blocks.length ? 0 : pending + text.length
     if (pending > maxEventBytes) throw connectionError('ERR_SSE_TOO_LARGE', {}, true)

@@ -208,10 +208,15 @@ class Client implements OpenStream {
       },
     })
     const parses = isEventStream(res)
+    /** The part of a line that the parser has not got yet: it would look through all of the line again for each part. */
+    let held = ''
     res.on('data', (chunk: Buffer) => {
       const text = decoder.decode(chunk, { stream: true })
       this.#text += text
-      if (parses) parser.feed(text)
+      held += text
+      if (!parses || !/[\r\n]/.test(text)) return
+      parser.feed(held)
+      held = ''
     })
   }
 
