@@ -110,28 +110,27 @@ function durableOf(all: readonly Row[]): string | undefined {
   return ['| | |', '|---|--:|', ...lines.map(({ row }) => row)].join('\n')
 }
 
+/** Without fan-out there is nothing to show; other columns that were not measured are left out. */
 function summaryOf(rows: readonly Row[]): string | undefined {
-  const found = COLUMNS.map(({ scenario, table }) =>
-    rows.filter(
-      (row) => row.scenario === scenario && (typeof table === 'string' ? row.table === table : table.test(row.table)),
-    ),
+  const columns = COLUMNS.map((column) => {
+    const { scenario, table } = column
+    const isOf = (row: Row) => (typeof table === 'string' ? row.table === table : table.test(row.table))
+    return { ...column, rows: rows.filter((row) => row.scenario === scenario && isOf(row)) }
+  }).filter(({ rows }) => rows.some(({ server }) => server === hub.title))
+  if (columns[0]?.scenario !== 'fan-out') return undefined
+  const figureOf = (server: string, { rows, key }: (typeof columns)[number]): number =>
+    median(rows.find((row) => row.server === server)?.values[key] ?? [])
+  const servers = [...new Set(columns[0].rows.map(({ server }) => server))].toSorted(
+    (a, b) => figureOf(a, columns[0]!) - figureOf(b, columns[0]!),
   )
-  if (found.some((column) => !column.some(({ server }) => server === hub.title))) return undefined
-  const servers = [...new Set(found[0]!.map(({ server }) => server))].toSorted(
-    (a, b) => figureOf(a, 0) - figureOf(b, 0),
-  )
-  function figureOf(server: string, column: number): number {
-    const row = found[column]!.find((row) => row.server === server)
-    return median(row?.values[COLUMNS[column]!.key] ?? [])
-  }
   const lines = servers.map((server) => [
     server === hub.title ? `**${server}**` : server,
-    ...COLUMNS.map(({ digits }, i) => {
-      const value = figureOf(server, i)
-      return Number.isFinite(value) ? value.toFixed(digits) : '–'
+    ...columns.map((column) => {
+      const value = figureOf(server, column)
+      return Number.isFinite(value) ? value.toFixed(column.digits) : '–'
     }),
   ])
-  const head = ['Server', ...COLUMNS.map(({ title }) => title)]
+  const head = ['Server', ...columns.map(({ title }) => title)]
   return [head, head.map((_, i) => (i === 0 ? '---' : '--:')), ...lines]
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n')
