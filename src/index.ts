@@ -1,16 +1,18 @@
 export type {
   Broker,
   BrokerListener,
+  Group,
   Loss,
   NewEvent,
+  Outcome,
   Page,
   PageLimit,
   Receipt,
   Selector,
-  StoredEvent,
 } from './broker/broker.ts'
 export { type MemoryBrokerOptions, memoryBroker } from './broker/memory-broker.ts'
 export type { HistoryOptions, RetentionOptions } from './broker/retention.ts'
+export type { StoredEvent } from './broker/stored-event.ts'
 export type { ChannelData, ChannelMap } from './channel-types.ts'
 export type { Clock } from './clock.ts'
 export { type CloseReason, isSseError, SseError, type SseErrorCode } from './errors.ts'

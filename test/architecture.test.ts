@@ -10,10 +10,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   protocol: [],
   stream: ['protocol'],
   broker: ['protocol'],
-  hub: ['broker/broker.ts', 'protocol'],
+  hub: ['broker/broker.ts', 'broker/stored-event.ts', 'protocol'],
   express: ['hub', 'stream', 'protocol', 'broker/broker.ts', 'broker/memory-broker.ts'],
   client: ['protocol'],
-  testing: ['protocol', 'broker/broker.ts'],
+  testing: ['protocol', 'broker/broker.ts', 'broker/stored-event.ts'],
   'index.ts': ['express', 'hub', 'stream', 'broker', 'protocol'],
 }
 /** These import nothing but each other, in this order. */

@@ -1,22 +1,22 @@
 import type { SseError } from '../errors.ts'
 import type { Cursor } from '../protocol/cursor.ts'
-import type { EventFrame } from '../protocol/frame.ts'
+import type { NewEvent, StoredEvent } from './stored-event.ts'
+
+export type { NewEvent, StoredEvent }
 
 /**
- * One log. It carries and keeps events, and knows channels and cursors, never a subscriber. `brokerContract()` of
- * `express-sse-hub/testing` is this interface as a test suite.
+ * One log. A broker appends events, keeps some of them, and hands over what was committed. It knows channels and
+ * cursors, never a subscriber: the hub keeps the newest events that were handed over and the position they reach.
+ * `brokerContract()` of `express-sse-hub/testing` is this interface as a test suite.
  */
 export interface Broker {
   /**
-   * Called once, before anything else. Resolves when the log can be read and written; rejects with
-   * ERR_SSE_BROKER_UNAVAILABLE when it cannot. Calls of the listener are synchronous and never nested.
+   * Called once, before anything else. Resolves with the end of the log: what is committed after it is handed over to
+   * the listener, which is not called before. Rejects with ERR_SSE_BROKER_UNAVAILABLE when the log cannot be used.
+   * Calls of the listener are synchronous and never nested. A listener that throws does not change the outcome of a
+   * publish: the event is in the log.
    */
-  start(listener: BrokerListener): Promise<void>
-  /**
-   * The position that has been handed to the listener. Changes only just before a call of the listener; rises within an
-   * epoch. May be behind the end of the log, never ahead of it.
-   */
-  top(): Cursor
+  start(listener: BrokerListener): Promise<Cursor>
   /**
    * One call is one commit, in order; calls commit in call order. At most 1,000 events and 1 MiB, except for a single
    * group of that size. A group (one publish, one batch) is all or nothing; one that is refused for itself
@@ -26,7 +26,7 @@ export interface Broker {
    * Rejects with ERR_SSE_BROKER_UNAVAILABLE: nothing was kept; with ERR_SSE_PUBLISH_UNKNOWN: it may have been, and a
    * retry with the same idempotency keys is safe.
    */
-  publish(groups: readonly (readonly NewEvent[])[]): Promise<readonly (readonly Receipt[] | SseError)[]>
+  publish(groups: readonly Group[]): Promise<readonly Outcome[]>
   /**
    * Once resolved, every matching event that is appended from then on is handed over, or `suspect()` is called.
    * Counted per selector object: as many `unsubscribe` calls take it back.
@@ -37,35 +37,35 @@ export interface Broker {
    * What the log kept after `after`, one page; `undefined` = an empty page at its end. Sees all that was committed
    * before the call. A cursor is compared with the end of the log only here.
    */
-  read(after: Cursor | undefined, selector: Selector, max: PageLimit): Promise<Page>
+  read(after: Cursor | undefined, selector: Selector, limit: PageLimit): Promise<Page>
   /**
-   * The same from memory and at once: the newest events of all channels, whatever retention says, ending at `top()` when
-   * `end`. Undefined when memory does not reach back to `after`. Only from a position that a `read` or
-   * `latest` of the selector, made after its `subscribe` resolved, reached as the end of the log, or from a later one:
-   * memory may lack what was published before, and tells no losses.
-   */
-  recent(after: Cursor, selector: Selector, max: PageLimit): Page | undefined
-  /**
-   * The last `count` kept events of each channel, the newest of all within `max`, in the order of the log, no losses
+   * The last `count` kept events of each channel, the newest of all within `limit`, in the order of the log, no losses
    * told. `from` is the position before the first of them, or the end when there is none; `upto` is the end.
    */
-  latest(count: number, selector: Selector, max: PageLimit): Promise<Page>
+  latest(count: number, selector: Selector, limit: PageLimit): Promise<Page>
   /** Settles every publish under way, then releases. Idempotent. Afterwards everything rejects and the listener is silent. */
   close(): Promise<void>
 }
 
+/** What a broker calls. The hub implements it; its methods do not throw. */
 export interface BrokerListener {
   /**
-   * Committed events in the order of the log, all after the previous top; complete for the subscribed selectors up to
-   * `top`. May be empty: the log moved elsewhere, which is told at least every 5 s.
+   * Committed events in the order of the log, all after the previous top. The batch is complete for every subscribed
+   * selector up to `top`, counted from the place in the log at which the subscription took effect. Where a remote log
+   * could not hand over an event, a loss stands in its place. The batch may be empty: only the end of the log moved,
+   * which is reported at least every 5 s. `top` may name another epoch only if every position up to the previous top
+   * is good in that epoch.
    */
-  events(batch: readonly StoredEvent[], top: Cursor): void
-  /**
-   * `top()` is no longer contiguous with `previous`, and the broker could not catch up by itself: read on from
-   * `previous`.
-   */
-  suspect(previous: Cursor): void
+  events(batch: readonly (StoredEvent | Loss)[], top: Cursor): void
+  /** The log continues at `top`. Events between the previous top and this one were not handed over. */
+  suspect(top: Cursor): void
 }
+
+/** The events of one publish or one batch: all of them are kept, or none. */
+export type Group = readonly NewEvent[]
+
+/** What became of a group: a receipt for each event, or the error that refused the whole group. */
+export type Outcome = readonly Receipt[] | SseError
 
 /** A part of the log, as one selector sees it. */
 export interface Page {
@@ -90,29 +90,6 @@ export interface Loss {
   readonly seq: number
 }
 
-export interface NewEvent {
-  readonly channel: string
-  readonly event: string | undefined
-  /** The text of its data. */
-  readonly data: string
-  /** Whether that text is JSON. */
-  readonly json: boolean
-  readonly conflationKey: string | undefined
-  /** Scoped to the channel; kept 10 minutes or for the last 100,000 keys, whichever is shorter. */
-  readonly idempotencyKey: string | undefined
-  /** The encoded block without its `id` line. */
-  readonly fields: string
-}
-
-export interface StoredEvent extends NewEvent {
-  /** Its place in the log: unique and rising over all channels, not without holes. */
-  readonly seq: number
-  /** The `seq` of the event before it *in its channel*; 0, or what was forgotten last, when none is known. */
-  readonly prev: number
-  /** Made once, by the broker, and shared by everybody who sends or keeps it. */
-  readonly frame: EventFrame
-}
-
 /** What a subscriber asks for. Two of equal content may be one object, and for a broker equal means the same object. */
 export interface Selector {
   /** No name is there twice, here as among the patterns. A pattern may match a channel that is named as well. */
@@ -133,6 +110,6 @@ export interface Receipt {
   readonly duplicate: boolean
 }
 
-export function isLoss(item: StoredEvent | Loss): item is Loss {
+export function isLoss<T extends Loss>(item: StoredEvent | T): item is T {
   return 'channels' in item
 }

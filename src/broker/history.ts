@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts'
-import type { PageLimit, Selector, StoredEvent } from './broker.ts'
-import { mergePage, type Series } from './merge.ts'
+import type { PageLimit, Selector } from './broker.ts'
+import { firstAfter, type Merged, mergePage, type Series } from './merge.ts'
 import type { ResolvedHistoryOptions, Retention } from './retention.ts'
-import { type Excerpt, firstAfter, sizeOf } from './tail.ts'
+import type { StoredEvent } from './stored-event.ts'
 
 /** An event that is kept, and its place in the row of its retention. */
 interface Kept {
@@ -79,7 +79,7 @@ export class History {
     log.lastAt = now
     this.#moveToNewest(log)
     const { maxEvents } = log.row.retention
-    const bytes = sizeOf(event)
+    const { bytes } = event
     // What is not kept is simply missing: the next event's `prev` names it.
     if (maxEvents > 0 && bytes <= this.#options.maxBytes / 16) {
       this.#keep(log, { event, log, bytes, at: now, older: undefined, newer: undefined })
@@ -90,7 +90,7 @@ export class History {
   }
 
   /** What is kept after `after`, with every loss in its place. `end` is the last `seq` of the log. */
-  read(after: number, end: number, selector: Selector, max: PageLimit): Excerpt {
+  read(after: number, end: number, selector: Selector, max: PageLimit): Merged<StoredEvent> {
     this.#trim(this.#clock.monotonic())
     return mergePage(this.#readersAfter(after, selector), after, end, max)
   }

@@ -1,13 +1,13 @@
 import { type Clock, clockOption } from '../clock.ts'
 import { SseError } from '../errors.ts'
 import { optionsObject } from '../option.ts'
-import { type Cursor, formatCursor, newEpoch } from '../protocol/cursor.ts'
-import { EventFrame } from '../protocol/frame.ts'
-import type { Broker, BrokerListener, NewEvent, Page, PageLimit, Receipt, Selector, StoredEvent } from './broker.ts'
+import { type Cursor, newEpoch } from '../protocol/cursor.ts'
+import type { Broker, BrokerListener, Group, NewEvent, Outcome, Page, PageLimit, Receipt, Selector } from './broker.ts'
 import { History } from './history.ts'
 import { idempotencyMismatch, KeyMemory, payloadDigest, scopedKey } from './idempotency.ts'
+import type { Merged } from './merge.ts'
 import { type HistoryOptions, resolveHistoryOptions } from './retention.ts'
-import { type Excerpt, Tail } from './tail.ts'
+import { StoredEvent } from './stored-event.ts'
 
 /** Options of `memoryBroker()`. */
 export interface MemoryBrokerOptions {
@@ -30,9 +30,9 @@ class MemoryBroker implements Broker {
   /** Of each broker instance, not of the process: two logs never share a cursor. */
   readonly #epoch = newEpoch()
   readonly #history: History
-  readonly #tail = new Tail()
   readonly #keys: KeyMemory
-  #top: Cursor = { epoch: this.#epoch, seq: 0 }
+  /** The end of the log. */
+  #end: Cursor = { epoch: this.#epoch, seq: 0 }
   #listener: BrokerListener | undefined
   #closed = false
 
@@ -41,25 +41,22 @@ class MemoryBroker implements Broker {
     this.#keys = new KeyMemory(clock)
   }
 
-  async start(listener: BrokerListener): Promise<void> {
+  async start(listener: BrokerListener): Promise<Cursor> {
     this.#assertOpen()
     if (this.#listener !== undefined) throw new TypeError('A broker serves one hub: make another one for another hub.')
     this.#listener = listener
+    return this.#end
   }
 
-  top(): Cursor {
-    return this.#top
-  }
-
-  async publish(groups: readonly (readonly NewEvent[])[]): Promise<readonly (readonly Receipt[] | SseError)[]> {
+  async publish(groups: readonly Group[]): Promise<readonly Outcome[]> {
     this.#assertOpen()
     // Behind whatever runs now: a publish from within the listener must not call it again before it is done.
     await undefined
     const batch: StoredEvent[] = []
     const outcomes = groups.map((group) => this.#append(group, batch))
     if (batch.length > 0) {
-      this.#top = this.#cursor(batch.at(-1)!.seq)
-      this.#listener?.events(batch, this.#top)
+      this.#end = this.#cursor(batch.at(-1)!.seq)
+      this.#listener?.events(batch, this.#end)
     }
     return outcomes
   }
@@ -70,28 +67,21 @@ class MemoryBroker implements Broker {
 
   unsubscribe(): void {}
 
-  async read(after: Cursor | undefined, selector: Selector, max: PageLimit): Promise<Page> {
+  async read(after: Cursor | undefined, selector: Selector, limit: PageLimit): Promise<Page> {
     this.#assertOpen()
-    const top = this.#top
-    const end = { from: top, items: [], upto: top, end: true }
-    if (after === undefined) return { status: 'ok', ...end }
-    if (after.epoch !== this.#epoch) return { status: 'unknown-epoch', ...end }
-    if (after.seq > top.seq) return { status: 'diverged', ...end }
-    return this.#page(after, this.#history.read(after.seq, top.seq, selector, max))
+    const nothing = { from: this.#end, items: [], upto: this.#end, end: true }
+    if (after === undefined) return { status: 'ok', ...nothing }
+    if (after.epoch !== this.#epoch) return { status: 'unknown-epoch', ...nothing }
+    if (after.seq > this.#end.seq) return { status: 'diverged', ...nothing }
+    return this.#page(after, this.#history.read(after.seq, this.#end.seq, selector, limit))
   }
 
-  recent(after: Cursor, selector: Selector, max: PageLimit): Page | undefined {
-    if (this.#closed || after.epoch !== this.#epoch) return undefined
-    const excerpt = this.#tail.read(after.seq, this.#top.seq, selector, max)
-    return excerpt && this.#page(after, excerpt)
-  }
-
-  async latest(count: number, selector: Selector, max: PageLimit): Promise<Page> {
+  async latest(count: number, selector: Selector, limit: PageLimit): Promise<Page> {
     this.#assertOpen()
-    const items = this.#history.latest(count, selector, max)
+    const items = this.#history.latest(count, selector, limit)
     const first = items[0]
-    const from = first === undefined ? this.#top : this.#cursor(first.seq - 1)
-    return { status: 'ok', from, items, upto: this.#top, end: true }
+    const from = first === undefined ? this.#end : this.#cursor(first.seq - 1)
+    return { status: 'ok', from, items, upto: this.#end, end: true }
   }
 
   async close(): Promise<void> {
@@ -102,7 +92,7 @@ class MemoryBroker implements Broker {
   }
 
   /** A group, all or nothing: it is refused before anything of it is appended. */
-  #append(group: readonly NewEvent[], batch: StoredEvent[]): readonly Receipt[] | SseError {
+  #append(group: Group, batch: StoredEvent[]): Outcome {
     const digests = group.map((event) => (event.idempotencyKey === undefined ? '' : payloadDigest(event)))
     const own = new Map<string, string>()
     for (const [i, event] of group.entries()) {
@@ -116,7 +106,7 @@ class MemoryBroker implements Broker {
       const key = event.idempotencyKey === undefined ? undefined : scopedKey(event)
       const known = key === undefined ? undefined : this.#keys.get(key)
       if (known !== undefined) return { id: known.id, duplicate: true }
-      const stored = this.#store(event, (batch.at(-1) ?? this.#top).seq + 1)
+      const stored = this.#store(event, (batch.at(-1) ?? this.#end).seq + 1)
       batch.push(stored)
       const id = this.#cursor(stored.seq)
       if (key !== undefined) this.#keys.add(key, digests[i]!, id)
@@ -125,28 +115,12 @@ class MemoryBroker implements Broker {
   }
 
   #store(event: NewEvent, seq: number): StoredEvent {
-    const frame = new EventFrame(formatCursor(this.#cursor(seq)), event)
-    const prev = this.#history.lastOf(event.channel)
-    const { channel, event: type, data, json, conflationKey, idempotencyKey, fields } = event
-    // Field by field: a spread takes several times as long, and this is done for every event.
-    const stored: StoredEvent = {
-      channel,
-      event: type,
-      data,
-      json,
-      conflationKey,
-      idempotencyKey,
-      fields,
-      seq,
-      prev,
-      frame,
-    }
+    const stored = new StoredEvent(event, this.#epoch, seq, this.#history.lastOf(event.channel))
     this.#history.append(stored)
-    this.#tail.append(stored)
     return stored
   }
 
-  #page(from: Cursor, { items, upto, end }: Excerpt): Page {
+  #page(from: Cursor, { items, upto, end }: Merged<StoredEvent>): Page {
     return { status: 'ok', from, items, upto: this.#cursor(upto), end }
   }
 

@@ -62,3 +62,15 @@ function insert<T>(series: Series<T>[], one: Series<T>): void {
   }
   series.splice(low, 0, one)
 }
+
+/** The index of the first item from `from` on whose `seq` is after `seq`, in an array that rises by it. */
+export function firstAfter<T>(items: readonly T[], from: number, seq: number, of: (item: T) => number): number {
+  let low = from
+  let high = items.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (of(items[middle]!) > seq) high = middle
+    else low = middle + 1
+  }
+  return low
+}

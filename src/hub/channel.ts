@@ -1,4 +1,5 @@
-import type { Selector, StoredEvent } from '../broker/broker.ts'
+import type { Loss, Selector } from '../broker/broker.ts'
+import type { StoredEvent } from '../broker/stored-event.ts'
 import { isPattern, PatternTree } from '../channel-name.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import type { FrameForm } from '../protocol/frame.ts'
@@ -65,8 +66,8 @@ export class ChannelSelector implements Selector {
   /** Live subscriptions for which each channel of a pattern is decided by itself. */
   readonly guarded = new Set<LiveSubscription>()
   readonly waiting = new Set<Wake>()
-  /** Its events of the batch that is being fanned out; empty at all other times. */
-  readonly hits: StoredEvent[] = []
+  /** Its part of the batch that is being fanned out; empty at all other times. */
+  readonly hits: (StoredEvent | Loss)[] = []
 
   constructor(key: string, names: readonly string[]) {
     this.key = key

@@ -1,7 +1,9 @@
-import type { StoredEvent } from '../broker/broker.ts'
-import type { Cursor } from '../protocol/cursor.ts'
+import { isLoss, type Loss } from '../broker/broker.ts'
+import type { StoredEvent } from '../broker/stored-event.ts'
+import { type Cursor, formatCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
 import type { ChannelDirectory, ChannelSelector, LiveSubscription, Row } from './channel.ts'
+import { type Gap, gapNotice } from './notice.ts'
 
 const FORMS: readonly FrameForm[] = ['plain', 'envelope']
 
@@ -13,6 +15,18 @@ export interface FanOutResult {
   readonly undecided: LiveSubscription[]
   /** Events written, once for each subscription. */
   readonly delivered: number
+  /** Gaps written, for what the broker could not hand over. */
+  readonly gaps: readonly WrittenGap[]
+}
+
+export interface WrittenGap {
+  readonly subscription: LiveSubscription
+  readonly gap: Gap
+}
+
+interface Result extends FanOutResult {
+  delivered: number
+  readonly gaps: WrittenGap[]
 }
 
 /**
@@ -22,26 +36,35 @@ export interface FanOutResult {
  *
  * Nothing here runs foreign code, and nobody enters or leaves a row meanwhile: the caller does that with the result.
  */
-export function fanOut(directory: ChannelDirectory, batch: readonly StoredEvent[], previous: Cursor): FanOutResult {
-  const result = { behind: [] as LiveSubscription[], undecided: [] as LiveSubscription[], delivered: 0 }
+export function fanOut(
+  directory: ChannelDirectory,
+  batch: readonly (StoredEvent | Loss)[],
+  previous: Cursor,
+): FanOutResult {
+  const result: Result = { behind: [], undecided: [], delivered: 0, gaps: [] }
   const touched: ChannelSelector[] = []
-  let event: StoredEvent
+  let item: StoredEvent | Loss
   const touch = (selector: ChannelSelector) => {
     const { hits } = selector
     if (hits.length === 0) touched.push(selector)
     // A stream that matches by two of its patterns hears an event once.
-    if (hits.at(-1) !== event) hits.push(event)
+    if (hits.at(-1) !== item) hits.push(item)
   }
-  for (event of batch) directory.match(event.channel, touch)
+  for (item of batch) {
+    if (isLoss(item)) for (const channel of item.channels) directory.match(channel, touch)
+    else directory.match(item.channel, touch)
+  }
   for (const selector of touched) {
     const { hits, rows, guarded, waiting } = selector
     for (const form of FORMS) {
       const row = rows[form]
       if (row.members.length === 0) continue
-      writeRow(row, join(hits, form), result.behind)
-      result.delivered += row.members.length * hits.length
+      const gaps: Gap[] = []
+      writeRow(row, join(hits, form, selector, previous, gaps), result.behind)
+      result.delivered += row.members.length * (hits.length - gaps.length)
+      for (const gap of gaps) for (const subscription of row.members) result.gaps.push({ subscription, gap })
     }
-    for (const subscription of guarded) deliverGuarded(subscription, hits, result)
+    for (const subscription of guarded) deliverGuarded(subscription, selector, previous, result)
     for (const wake of waiting) wake(previous)
     waiting.clear()
     hits.length = 0
@@ -58,24 +81,54 @@ function writeRow({ outlets, members }: Row, frame: Frame, behind: LiveSubscript
 
 function deliverGuarded(
   subscription: LiveSubscription,
-  hits: readonly StoredEvent[],
-  result: { behind: LiveSubscription[]; undecided: LiveSubscription[]; delivered: number },
+  selector: ChannelSelector,
+  previous: Cursor,
+  result: Result,
 ): void {
-  const admitted: StoredEvent[] = []
-  for (const event of hits) {
-    const admits = subscription.admits!(event.channel)
-    if (admits === undefined) {
+  const admitted: (StoredEvent | Loss)[] = []
+  for (const item of selector.hits) {
+    const part = isLoss(item) ? admittedLoss(item, subscription, selector) : subscription.admits!(item.channel)
+    if (part === undefined) {
       result.undecided.push(subscription)
       return
     }
-    if (admits) admitted.push(event)
+    if (part !== false) admitted.push(part === true ? item : part)
   }
   if (admitted.length === 0) return
-  const frame = join(admitted, subscription.form)
+  const gaps: Gap[] = []
+  const frame = join(admitted, subscription.form, selector, previous, gaps)
   if (!subscription.outlet.write(frame) && subscription.isBehind()) result.behind.push(subscription)
-  result.delivered += admitted.length
+  result.delivered += admitted.length - gaps.length
+  for (const gap of gaps) result.gaps.push({ subscription, gap })
 }
 
-function join(events: readonly StoredEvent[], form: FrameForm): Frame {
-  return events.length === 1 ? events[0]!.frame.as(form) : Frame.join(events.map((event) => event.frame.as(form)))
+/** The loss without the channels that are denied; false when nothing is left, undefined when one is undecided. */
+function admittedLoss(loss: Loss, subscription: LiveSubscription, selector: ChannelSelector): Loss | false | undefined {
+  const admitted: string[] = []
+  for (const channel of loss.channels) {
+    if (!selector.matches(channel)) continue
+    const admits = subscription.admits!(channel)
+    if (admits === undefined) return undefined
+    if (admits) admitted.push(channel)
+  }
+  return admitted.length > 0 && { ...loss, channels: admitted }
+}
+
+/** The items as one frame. Each loss becomes a gap, which is also added to `gaps`. */
+function join(
+  items: readonly (StoredEvent | Loss)[],
+  form: FrameForm,
+  selector: ChannelSelector,
+  previous: Cursor,
+  gaps: Gap[],
+): Frame {
+  const frames = items.map((item) => {
+    if (!isLoss(item)) return item.frame(form)
+    const channels = item.channels.filter((channel) => selector.matches(channel))
+    const to = formatCursor({ epoch: previous.epoch, seq: item.seq })
+    const gap: Gap = { reason: 'trimmed', channels, from: formatCursor(previous), to }
+    gaps.push(gap)
+    return Frame.of(gapNotice(gap))
+  })
+  return frames.length === 1 ? frames[0]! : Frame.join(frames)
 }

@@ -1,4 +1,5 @@
-import type { Broker, BrokerListener, NewEvent, StoredEvent } from '../broker/broker.ts'
+import { type Broker, type BrokerListener, isLoss, type Loss, type NewEvent } from '../broker/broker.ts'
+import type { StoredEvent } from '../broker/stored-event.ts'
 import { parseChannelOrPattern } from '../channel-name.ts'
 import { type CloseReason, SseError } from '../errors.ts'
 import { integerOption } from '../option.ts'
@@ -8,6 +9,7 @@ import type { Frame } from '../protocol/frame.ts'
 import { ChannelDirectory } from './channel.ts'
 import { Emitter } from './emitter.ts'
 import { fanOut } from './fan-out.ts'
+import { LogTail } from './log-tail.ts'
 import { closedFrame, type Gap, positionFrame } from './notice.ts'
 import type { ResolvedHubOptions } from './options.ts'
 import { assertBatch, Publisher, type PublishReceipt } from './publisher.ts'
@@ -25,6 +27,8 @@ import type { SubscriptionHost } from './subscription-host.ts'
 export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   readonly options: ResolvedHubOptions
   readonly broker: Broker
+  /** What was handed over most recently, and the position of every live subscription. */
+  readonly tail = new LogTail()
   readonly directory = new ChannelDirectory()
   readonly pump: Pump
   readonly reads: Reads
@@ -39,8 +43,6 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   /** A batch is being written: what would change the rows, and what is foreign, waits in `#afterwards`. */
   #fanning = false
   #afterwards: (() => void)[] = []
-  /** The hub's position, as it was before the batch that is handed over now. */
-  #previous: Cursor
   #position: { cursor: Cursor; frame: Frame } | undefined
   #count = 0
   #closing: Promise<void> | undefined
@@ -52,14 +54,8 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     this.broker = broker
     this.pump = new Pump(options.clock)
     this.reads = new Reads(broker)
-    this.#previous = broker.top()
-    this.ready = broker.start(this.#listener)
-    this.ready.then(
-      () => {
-        this.#previous = broker.top()
-      },
-      (error) => this.failed(error),
-    )
+    this.ready = broker.start(this.#listener).then((end) => this.tail.reset(end))
+    this.ready.catch((error) => this.failed(error))
     this.#publisher = new Publisher(broker, this.ready)
   }
 
@@ -223,7 +219,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   }
 
   positionFrame(): Frame {
-    const cursor = this.broker.top()
+    const cursor = this.tail.top
     if (this.#position?.cursor.seq !== cursor.seq || this.#position.cursor.epoch !== cursor.epoch) {
       this.#position = { cursor, frame: positionFrame(formatCursor(cursor)) }
     }
@@ -281,20 +277,22 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
 
   readonly #listener: BrokerListener = {
     events: (batch, top) => this.#events(batch, top),
-    suspect: (previous) => this.#suspect(previous),
+    suspect: (top) => this.#suspect(top),
   }
 
-  #events(batch: readonly StoredEvent[], top: Cursor): void {
-    const previous = this.#previous
+  #events(handedOver: readonly (StoredEvent | Loss)[], top: Cursor): void {
+    const previous = this.tail.top
+    const batch = handedOver.some(isLoss) ? placeLosses(handedOver, previous) : handedOver
+    this.tail.append(batch, top)
     this.#fanning = true
-    const { behind, undecided, delivered } = fanOut(this.directory, batch, previous)
+    const { behind, undecided, delivered, gaps } = fanOut(this.directory, batch, previous)
     this.#fanning = false
-    this.#previous = top
     this.#stats.delivered += delivered
     // What the batch would have changed comes first, then who fell out of it, then those whom the hub has caught up with.
     const afterwards = this.#afterwards
     this.#afterwards = []
     for (const fn of afterwards) fn()
+    for (const { subscription, gap } of gaps) this.told(subscription as Subscription, gap)
     for (const subscription of behind) (subscription as Subscription).fallBehind()
     for (const subscription of undecided) (subscription as Subscription).catchUp(previous)
     for (const subscription of this.#parked) {
@@ -305,8 +303,9 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     }
   }
 
-  #suspect(previous: Cursor): void {
-    this.#previous = this.broker.top()
+  #suspect(top: Cursor): void {
+    const previous = this.tail.top
+    this.tail.reset(top)
     for (const subscription of this.#subscriptions) subscription.catchUp(previous)
     this.#parked.clear()
     for (const reader of this.readers) reader.suspect(previous)
@@ -335,4 +334,13 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     await endEvenly([...this.#subscriptions], left(), clock, (subscription) => subscription.close('shutdown'))
     await within(this.broker.close(), Math.max(left(), 1_000), clock)
   }
+}
+
+/** A loss that begins before the previous top is reported at the place where it became known: IDs never go back. */
+function placeLosses(batch: readonly (StoredEvent | Loss)[], previous: Cursor): readonly (StoredEvent | Loss)[] {
+  let { seq } = previous
+  return batch.map((item) => {
+    seq = Math.max(seq, item.seq)
+    return isLoss(item) ? { ...item, seq } : item
+  })
 }

@@ -1,7 +1,8 @@
-import type { Broker, Page } from '../broker/broker.ts'
+import type { Page } from '../broker/broker.ts'
 import type { Clock } from '../clock.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import type { ChannelSelector } from './channel.ts'
+import type { LogTail } from './log-tail.ts'
 import { PAGE, type Reads } from './reads.ts'
 
 const MIN_BACK_OFF_MS = 100
@@ -22,7 +23,7 @@ export interface PageReceiver {
  * before that, and whenever it has fallen behind what memory holds. A read that fails is repeated with back-off.
  */
 export class PageSource {
-  readonly #broker: Broker
+  readonly #tail: LogTail
   readonly #reads: Reads
   readonly #clock: Clock
   readonly #receiver: PageReceiver
@@ -42,8 +43,8 @@ export class PageSource {
   #stopped = false
 
   /** `reachedEnd`: whether the receiver had everything up to the position that it will ask from. */
-  constructor(host: { broker: Broker; reads: Reads; clock: Clock }, receiver: PageReceiver, reachedEnd: boolean) {
-    this.#broker = host.broker
+  constructor(host: { tail: LogTail; reads: Reads; clock: Clock }, receiver: PageReceiver, reachedEnd: boolean) {
+    this.#tail = host.tail
     this.#reads = host.reads
     this.#clock = host.clock
     this.#receiver = receiver
@@ -61,7 +62,7 @@ export class PageSource {
 
   /** The next page from memory. */
   recent(after: Cursor, selector: ChannelSelector): Page | undefined {
-    return this.#reachedEnd ? this.#broker.recent(after, selector, PAGE) : undefined
+    return this.#reachedEnd ? this.#tail.read(after, selector, PAGE) : undefined
   }
 
   /** Reads the page after `after`, or the last `latest` events of each channel. */

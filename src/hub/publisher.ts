@@ -1,4 +1,4 @@
-import type { Broker, NewEvent, Receipt } from '../broker/broker.ts'
+import type { Broker, Group, NewEvent, Receipt } from '../broker/broker.ts'
 import { parseChannelName } from '../channel-name.ts'
 import { SseError } from '../errors.ts'
 import { optionsObject } from '../option.ts'
@@ -76,13 +76,14 @@ export function encodeNewEvent(
     throw new SseError('ERR_SSE_CONFLATION_KEY', 'A conflation key (conflationKey) is a text of 1-200 characters.')
   }
   const fields = encodeFields(event, data.text)
-  if (encodedLength(fields) > maxEventBytes) {
+  const bytes = encodedLength(fields)
+  if (bytes > maxEventBytes) {
     throw new SseError(
       'ERR_SSE_EVENT_TOO_LARGE',
       `An encoded event has at most ${maxEventBytes} bytes (maxEventBytes).`,
     )
   }
-  return { channel, event, data: data.text, json: data.json, conflationKey, idempotencyKey, fields }
+  return { channel, event, data: data.text, json: data.json, conflationKey, idempotencyKey, fields, bytes }
 }
 
 export function parseIdempotencyKey(key: unknown): string {
@@ -100,8 +101,9 @@ export function assertBatch(events: readonly NewEvent[]): void {
   }
 }
 
-interface Group {
-  readonly events: readonly NewEvent[]
+/** One publish that waits for its outcome. */
+interface Call {
+  readonly events: Group
   resolve(receipts: readonly Receipt[]): void
   reject(error: unknown): void
 }
@@ -113,8 +115,8 @@ interface Group {
 export class Publisher {
   readonly #broker: Broker
   readonly #ready: Promise<void>
-  #queue: Group[] = []
-  readonly #unsettled = new Set<Group>()
+  #queue: Call[] = []
+  readonly #unsettled = new Set<Call>()
   #idle: (() => void)[] = []
 
   constructor(broker: Broker, ready: Promise<void>) {
@@ -123,7 +125,7 @@ export class Publisher {
   }
 
   /** Publishes events as one group, all or nothing. */
-  publish(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
+  publish(events: Group): Promise<readonly Receipt[]> {
     return new Promise((resolve, reject) => {
       if (this.#queue.length === 0) setImmediate(() => this.#flush())
       const group = { events, resolve, reject }
@@ -149,7 +151,7 @@ export class Publisher {
   #flush(): void {
     const queue = this.#queue
     this.#queue = []
-    let groups: Group[] = []
+    let groups: Call[] = []
     let events = 0
     let bytes = 0
     for (const group of queue) {
@@ -166,7 +168,7 @@ export class Publisher {
     this.#commit(groups)
   }
 
-  #commit(groups: readonly Group[]): void {
+  #commit(groups: readonly Call[]): void {
     this.#ready
       .then(() => this.#broker.publish(groups.map((group) => group.events)))
       .then(
@@ -180,7 +182,7 @@ export class Publisher {
   }
 
   /** `outcome`: receipts, or what went wrong. */
-  #settle(group: Group, outcome: unknown): void {
+  #settle(group: Call, outcome: unknown): void {
     if (!this.#unsettled.delete(group)) return
     if (Array.isArray(outcome)) group.resolve(outcome)
     else group.reject(outcome)
@@ -189,7 +191,7 @@ export class Publisher {
 }
 
 function sizeOf(events: readonly NewEvent[]): number {
-  let bytes = 0
-  for (const { fields } of events) bytes += encodedLength(fields)
-  return bytes
+  let sum = 0
+  for (const { bytes } of events) sum += bytes
+  return sum
 }

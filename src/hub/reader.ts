@@ -1,6 +1,8 @@
-import { type Broker, isLoss, type Page, type StoredEvent } from '../broker/broker.ts'
+import { type Broker, isLoss, type Page } from '../broker/broker.ts'
+import type { StoredEvent } from '../broker/stored-event.ts'
 import { type Cursor, formatCursor, parseCursor } from '../protocol/cursor.ts'
 import type { ChannelDirectory, ChannelSelector, Wake } from './channel.ts'
+import type { LogTail } from './log-tail.ts'
 import type { Gap } from './notice.ts'
 import { PAGE, type Reads } from './reads.ts'
 import { gapOf } from './replay.ts'
@@ -23,6 +25,7 @@ export interface ChannelGap extends Gap {
 /** What a reader needs of its hub. */
 export interface ReaderHost {
   readonly broker: Broker
+  readonly tail: LogTail
   readonly directory: ChannelDirectory
   readonly reads: Reads
   readonly ready: Promise<void>
@@ -153,9 +156,9 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
   }
 
   async #more(): Promise<void> {
-    const { broker, reads } = this.#host
+    const { tail, reads } = this.#host
     const at = this.#position!
-    const top = broker.top()
+    const { top } = tail
     if (this.#reachedEnd && at.epoch === top.epoch && at.seq >= top.seq) {
       const previous = await new Promise<Cursor | undefined>((resolve) => {
         this.#wake = resolve
@@ -166,7 +169,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
       if (previous !== undefined && (previous.epoch !== at.epoch || previous.seq > at.seq)) this.#position = previous
       return
     }
-    let page = this.#reachedEnd ? broker.recent(at, this.#selector, PAGE) : undefined
+    let page = this.#reachedEnd ? tail.read(at, this.#selector, PAGE) : undefined
     if (page === undefined) {
       page = await reads.read(at, this.#selector, () => !this.#ended)
       this.#reachedEnd = page?.end === true

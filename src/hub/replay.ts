@@ -1,4 +1,5 @@
-import { isLoss, type Loss, type Page, type StoredEvent } from '../broker/broker.ts'
+import { isLoss, type Loss, type Page } from '../broker/broker.ts'
+import type { StoredEvent } from '../broker/stored-event.ts'
 import { formatCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
 import { type Gap, gapNotice } from './notice.ts'
@@ -42,7 +43,7 @@ function makeReplay(page: Page, form: FrameForm, from: string): Replay {
       gaps.push(gap)
       frames.push(Frame.of(gapNotice(gap)))
     } else {
-      frames.push(item.frame.as(form))
+      frames.push(item.frame(form))
     }
   }
   return { frame: frames.length === 0 ? undefined : Frame.join(frames), events: frames.length - gaps.length, gaps }

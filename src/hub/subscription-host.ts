@@ -3,6 +3,7 @@ import type { CloseReason } from '../errors.ts'
 import type { Frame, FrameForm } from '../protocol/frame.ts'
 import type { ChannelDirectory } from './channel.ts'
 import type { Authorize } from './guard.ts'
+import type { LogTail } from './log-tail.ts'
 import type { Gap } from './notice.ts'
 import type { ResolvedHubOptions } from './options.ts'
 import type { Pump } from './pump.ts'
@@ -12,6 +13,7 @@ import type { Beginning } from './stats.ts'
 /** What a subscription needs of its hub, and tells it. */
 export interface SubscriptionHost<Subscription> {
   readonly broker: Broker
+  readonly tail: LogTail
   /** Resolves when the broker is up. */
   readonly ready: Promise<void>
   readonly directory: ChannelDirectory

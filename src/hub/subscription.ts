@@ -116,7 +116,7 @@ export class Subscription {
 
   /** Everything up to this event ID has been sent. */
   get position(): string {
-    const position = this.#phase === 'live' ? this.#host.broker.top() : this.#position
+    const position = this.#phase === 'live' ? this.#host.tail.top : this.#position
     return position === undefined ? '' : formatCursor(position)
   }
 
@@ -225,7 +225,7 @@ export class Subscription {
   fallBehind(): void {
     if (this.#phase !== 'live') return
     if (this.#host.options.slowSubscriber === 'disconnect') return this.stream.close('slow')
-    this.#demote(this.#host.broker.top())
+    this.#demote(this.#host.tail.top)
     this.#awaitDrain()
     this.#host.lagging(this)
   }
@@ -265,7 +265,7 @@ export class Subscription {
 
   /** Whether the position has not been handed to the hub yet: a read overtook it. */
   #isAhead(position: Cursor): boolean {
-    const top = this.#host.broker.top()
+    const top = this.#host.tail.top
     return position.epoch === top.epoch && position.seq > top.seq
   }
 
@@ -306,8 +306,8 @@ export class Subscription {
 
   /** Where its pages come from. One that was live has all up to its position, so memory can serve it at once. */
   get #pages(): PageSource {
-    const { broker, reads, options } = this.#host
-    this.#source ??= new PageSource({ broker, reads, clock: options.clock }, this, this.#wasLive)
+    const { tail, reads, options } = this.#host
+    this.#source ??= new PageSource({ tail, reads, clock: options.clock }, this, this.#wasLive)
     return this.#source
   }
 
@@ -347,7 +347,7 @@ export class Subscription {
 
   /** Writes a page and decides what comes next. Synchronous throughout: nothing can be handed over in between. */
   #apply(page: Page): number {
-    const { broker, pump } = this.#host
+    const { tail, pump } = this.#host
     const { stream } = this
     let status: 'ok' | Fault = page.status
     let from = this.#position === undefined ? formatCursor(page.from) : formatCursor(this.#position)
@@ -369,7 +369,7 @@ export class Subscription {
     if (first) this.#open()
     if (stream.bufferedBytes > this.#mark) this.#awaitDrain()
     else if (page.end && this.#isAhead(page.upto)) this.#park()
-    else if (page.end && isSame(page.upto, broker.top())) this.#goLive()
+    else if (page.end && isSame(page.upto, tail.top)) this.#goLive()
     else pump.add(this)
     // Foreign code comes last: it finds everything in place, and may end it.
     if (first) {
@@ -415,7 +415,7 @@ export class Subscription {
     this.#wasLive = true
     this.#position = undefined
     this.#source = undefined
-    this.#told = this.#host.broker.top()
+    this.#told = this.#host.tail.top
     this.#selector.enter(this)
   }
 
@@ -450,7 +450,7 @@ export class Subscription {
   }
 
   async #swap(channels: readonly string[]): Promise<void> {
-    const { broker, directory, pump } = this.#host
+    const { broker, directory, pump, tail } = this.#host
     if (this.#phase === 'closed') return
     const names = this.#host.parseNames(channels)
     if (names.length === this.#names.length && names.every((name, i) => name === this.#names[i])) return
@@ -467,7 +467,7 @@ export class Subscription {
       return
     }
     // In one synchronous step: the position is taken, and from there on the new selector is read.
-    if (this.#phase === 'live') this.#demote(broker.top())
+    if (this.#phase === 'live') this.#demote(tail.top)
     this.#phase = 'catching'
     const old = this.#selector
     this.#names = sharedNames(next, names)
@@ -490,7 +490,7 @@ export class Subscription {
   /** @internal See SubscriberOwner. */
   heartbeat(): Frame | undefined {
     if (this.#phase !== 'live') return undefined
-    const top = this.#host.broker.top()
+    const top = this.#host.tail.top
     const told = this.#told
     this.#told = top
     return told !== undefined && isSame(told, top) ? undefined : this.#host.positionFrame()
@@ -523,9 +523,9 @@ export class Subscription {
   /** any -> closed. The one place that lets go of everything. */
   #leave(reason: CloseReason): void {
     if (this.#phase === 'closed') return
-    const { broker, directory, pump, options } = this.#host
+    const { broker, directory, pump, options, tail } = this.#host
     const joined = this.#phase !== 'joining'
-    if (this.#phase === 'live') this.#position = broker.top()
+    if (this.#phase === 'live') this.#position = tail.top
     const selector = this.#selector
     this.#host.betweenFanOuts(() => selector.leave(this))
     this.#phase = 'closed'

@@ -1,5 +1,3 @@
-import { encodeEnvelope, encodeFields, encodeId } from './encode.ts'
-
 const CRLF = '\r\n'
 
 /**
@@ -59,48 +57,6 @@ export class Frame {
 
 /** How the events of a stream look: each as it was published, or wrapped with the name of its channel. */
 export type FrameForm = 'plain' | 'envelope'
-
-/** What a frame of an event is made of. */
-export interface FrameSource {
-  readonly channel: string
-  readonly event: string | undefined
-  readonly data: string
-  readonly json: boolean
-  /** The encoded block without its `id` line. */
-  readonly fields: string
-}
-
-/** The frame of one event in both forms, each made when it is first asked for. */
-export class EventFrame {
-  readonly #id: string
-  readonly #source: FrameSource
-  #plain: Frame | undefined
-  #envelope: Frame | undefined
-
-  constructor(id: string, source: FrameSource) {
-    this.#id = id
-    this.#source = source
-  }
-
-  as(form: FrameForm): Frame {
-    return form === 'plain' ? this.plain : this.envelope
-  }
-
-  get plain(): Frame {
-    this.#plain ??= Frame.of(encodeId(this.#id) + this.#source.fields)
-    return this.#plain
-  }
-
-  get envelope(): Frame {
-    if (this.#envelope === undefined) {
-      const { channel, event, data, json } = this.#source
-      this.#envelope = Frame.of(
-        encodeId(this.#id) + encodeFields(undefined, encodeEnvelope(channel, event, data, json)),
-      )
-    }
-    return this.#envelope
-  }
-}
 
 /** The length of `text` in bytes once it is encoded. */
 export function encodedLength(text: string): number {

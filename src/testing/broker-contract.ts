@@ -5,7 +5,6 @@ import { latest } from './broker-contract/latest.ts'
 import { losses } from './broker-contract/losses.ts'
 import { publishing } from './broker-contract/publishing.ts'
 import { reading } from './broker-contract/reading.ts'
-import { recent } from './broker-contract/recent.ts'
 import { type ContractIt, type MakeBroker, withBrokers } from './broker-contract/rig.ts'
 
 export type { BrokerContractHistory, BrokerContractOptions, MakeBroker } from './broker-contract/rig.ts'
@@ -23,6 +22,6 @@ export interface ContractRunner {
  */
 export function brokerContract(makeBroker: MakeBroker, { describe, it }: ContractRunner): void {
   const promise: ContractIt = (name, test) => it(name, () => withBrokers(makeBroker, test))
-  const parts = { publishing, keys, 'handing over': handingOver, reading, losses, recent, latest, closing }
+  const parts = { publishing, keys, 'handing over': handingOver, reading, losses, latest, closing }
   for (const [name, part] of Object.entries(parts)) describe(name, () => part(promise))
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import { isLoss, type Loss, type PageLimit, type Selector, type StoredEvent } from '../../src/broker/broker.ts'
+import { isLoss, type Loss, type PageLimit, type Selector } from '../../src/broker/broker.ts'
+import type { StoredEvent } from '../../src/broker/stored-event.ts'
 import { covers } from '../../src/channel-name.ts'
 import type { ManualClock } from '../../src/testing/manual-clock.ts'
 import { selector } from './support.ts'

@@ -1,6 +1,7 @@
-import type { Selector, StoredEvent } from '../../src/broker/broker.ts'
+import type { Selector } from '../../src/broker/broker.ts'
+import { StoredEvent } from '../../src/broker/stored-event.ts'
 import { covers, isPattern } from '../../src/channel-name.ts'
-import { EventFrame } from '../../src/protocol/frame.ts'
+import { encodedLength } from '../../src/protocol/frame.ts'
 
 /** An event of a log, `bytes` bytes long once encoded. */
 export function stored(
@@ -9,9 +10,9 @@ export function stored(
   { prev = 0, data = '', bytes = 0 }: { prev?: number; data?: string; bytes?: number } = {},
 ): StoredEvent {
   const fields = `data: ${data.padEnd(bytes - 8, '.')}\n\n`
-  const source = { channel, event: undefined, data, json: false, fields }
-  const frame = new EventFrame(String(seq), source)
-  return { ...source, conflationKey: undefined, idempotencyKey: undefined, seq, prev, frame }
+  const none = { event: undefined, conflationKey: undefined, idempotencyKey: undefined }
+  const event = { channel, data, json: false, fields, bytes: encodedLength(fields), ...none }
+  return new StoredEvent(event, 'AAAAAA', seq, prev)
 }
 
 export function selector(...names: readonly string[]): Selector {

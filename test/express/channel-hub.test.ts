@@ -1,5 +1,6 @@
 import express from 'express'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { BrokerListener } from '../../src/broker/broker.ts'
 import { ChannelHub, memoryBroker, type PublishReceipt, SseError, sse } from '../../src/index.ts'
 import { manualClock } from '../../src/testing/index.ts'
 import { appWith, ask, brokerWith, EVENT_STREAM, flavours, makeHub, NOBODY, open, serve, until } from './support.ts'
@@ -402,12 +403,12 @@ describe('on', () => {
 describe('ready', () => {
   it('resolves when the broker is up; publish and subscribe wait for it', async () => {
     let up!: () => void
-    const starting = new Promise<void>((resolve) => {
+    const started = new Promise<void>((resolve) => {
       up = resolve
     })
     const real = memoryBroker()
-    const broker = { ...brokerWith({}), start: () => starting }
-    for (const name of ['publish', 'subscribe', 'unsubscribe', 'read', 'recent', 'latest', 'top', 'close'] as const) {
+    const broker = { ...brokerWith({}), start: (listener: BrokerListener) => started.then(() => real.start(listener)) }
+    for (const name of ['publish', 'subscribe', 'unsubscribe', 'read', 'latest', 'close'] as const) {
       ;(broker as Record<string, unknown>)[name] = (real[name] as (...args: unknown[]) => unknown).bind(real)
     }
     const hub = makeHub(undefined, { broker })

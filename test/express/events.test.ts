@@ -203,8 +203,10 @@ describe('hub.events()', () => {
 
     it('with what a later read fails with', async () => {
       let away = false
-      const broker = brokerWith({ recent: () => undefined })
-      const { read } = broker
+      // What was handed over is incomplete: the reader has to read.
+      const broker = brokerWith({})
+      const { start, read } = broker
+      broker.start = (listener) => start({ ...listener, events: (_, top) => listener.suspect(top) })
       broker.read = (...args) => (away ? Promise.reject(new Error('away')) : read(...args))
       const hub = makeHub(undefined, { broker })
       const events = hub.events('a')

@@ -161,12 +161,10 @@ export function brokerWith(parts: Partial<Broker>, { memoryBroker }: Library = f
   const real = memoryBroker()
   const whole: Broker = {
     start: (listener) => real.start(listener),
-    top: () => real.top(),
     publish: (groups) => real.publish(groups),
     subscribe: (selector) => real.subscribe(selector),
     unsubscribe: (selector) => real.unsubscribe(selector),
     read: (after, selector, max) => real.read(after, selector, max),
-    recent: (after, selector, max) => real.recent(after, selector, max),
     latest: (count, selector, max) => real.latest(count, selector, max),
     close: () => real.close(),
   }

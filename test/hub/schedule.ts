@@ -1,5 +1,6 @@
 import { covers } from '../../src/channel-name.ts'
 import { Hub } from '../../src/hub/hub.ts'
+import { LogTail } from '../../src/hub/log-tail.ts'
 import { resolveHubOptions } from '../../src/hub/options.ts'
 import { newEvent } from '../../src/hub/publisher.ts'
 import type { Subscription } from '../../src/hub/subscription.ts'
@@ -40,6 +41,13 @@ export class Schedule {
   constructor(clients: readonly (readonly string[])[]) {
     this.hub = new Hub(this.broker, resolveHubOptions({}))
     this.hub.on('error', (error) => this.errors.push(error))
+    // Pages of the tail are as small as those of the broker.
+    const { tail } = this.hub
+    tail.read = (after, selector, limit) =>
+      LogTail.prototype.read.call(tail, after, selector, {
+        ...limit,
+        events: Math.min(limit.events, this.broker.pageEvents),
+      })
     const truth = {
       get events() {
         return events()
@@ -126,7 +134,7 @@ export class Schedule {
         this.broker.breakLink()
         break
       case 'forget tail':
-        this.broker.forgetTail()
+        this.hub.tail.reset(this.hub.tail.top)
         break
       case 'turn':
         await new Promise((resolve) => setImmediate(resolve))

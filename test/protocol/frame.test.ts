@@ -1,8 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { encodeFields } from '../../src/protocol/encode.ts'
-import { EventFrame, encodedLength, Frame, type FrameSource } from '../../src/protocol/frame.ts'
-import { parseEventStream } from '../support/parse-event-stream.ts'
+import { encodedLength, Frame } from '../../src/protocol/frame.ts'
 
 /** RFC 9112 section 7.1: the data of a chunk, and what is left after it. */
 function readChunk(body: Buffer): { data: Buffer; rest: Buffer } {
@@ -65,30 +63,5 @@ describe('Frame', () => {
   it('joins one by handing it back', () => {
     const frame = Frame.of('x')
     expect(Frame.join([frame])).toBe(frame)
-  })
-})
-
-describe('EventFrame', () => {
-  const source: FrameSource = {
-    channel: 'news',
-    event: 'tick',
-    data: '{"a":\n1}',
-    json: true,
-    fields: encodeFields('tick' as never, '{"a":\n1}'),
-  }
-
-  it('is the event as it was published, or wrapped with its channel', () => {
-    const frame = new EventFrame('abcdef.1', source)
-    expect(frame.as('plain').bytes.toString()).toBe('id: abcdef.1\nevent: tick\ndata: {"a":\ndata: 1}\n\n')
-    const { events } = parseEventStream(frame.as('envelope').bytes)
-    expect(events).toMatchObject([{ id: 'abcdef.1', event: undefined }])
-    expect(JSON.parse(events[0]!.data)).toEqual({ channel: 'news', event: 'tick', data: { a: 1 } })
-  })
-
-  it('is made at most once in each form', () => {
-    const frame = new EventFrame('abcdef.1', source)
-    expect(frame.plain).toBe(frame.as('plain'))
-    expect(frame.envelope).toBe(frame.as('envelope'))
-    expect(frame.plain).not.toBe(frame.envelope)
   })
 })

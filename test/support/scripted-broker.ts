@@ -7,11 +7,11 @@ import type {
   PageLimit,
   Receipt,
   Selector,
-  StoredEvent,
 } from '../../src/broker/broker.ts'
-import { type Cursor, formatCursor } from '../../src/protocol/cursor.ts'
+import { StoredEvent } from '../../src/broker/stored-event.ts'
+import type { Cursor } from '../../src/protocol/cursor.ts'
 import { encodeFields } from '../../src/protocol/encode.ts'
-import { EventFrame } from '../../src/protocol/frame.ts'
+import { encodedLength } from '../../src/protocol/frame.ts'
 
 interface Entry {
   readonly event: StoredEvent
@@ -48,19 +48,18 @@ export class ScriptedBroker implements Broker {
   readonly #publishing: { groups: readonly (readonly NewEvent[])[]; resolve: (receipts: Receipt[][]) => void }[] = []
   /** Which events will be handed over: decided when they are appended. */
   readonly #due = new Set<StoredEvent>()
-  /** The memory of what was handed over; everything after `#tailFloor` that was due is in it. */
-  #tail: StoredEvent[] = []
-  #tailFloor = 0
   closed = false
   /** Smaller pages than the hub asks for, so that a short log has several. */
   pageEvents = Number.POSITIVE_INFINITY
 
-  async start(listener: BrokerListener): Promise<void> {
+  async start(listener: BrokerListener): Promise<Cursor> {
     this.#listener = listener
+    return this.top
   }
 
-  top(): Cursor {
-    return { epoch: this.epoch, seq: this.#handed }
+  /** The position that was handed over. */
+  get top(): Cursor {
+    return this.#at(this.#handed)
   }
 
   get end(): number {
@@ -92,14 +91,6 @@ export class ScriptedBroker implements Broker {
     throw new Error('not part of these schedules')
   }
 
-  recent(after: Cursor, selector: Selector, max: PageLimit): Page | undefined {
-    if (after.epoch !== this.epoch || after.seq < this.#tailFloor) return undefined
-    const events = this.#tail.filter(({ seq, channel }) => seq > after.seq && selector.matches(channel))
-    const items = events.slice(0, Math.min(max.events, this.pageEvents))
-    const end = items.length === events.length
-    return { status: 'ok', from: after, items, upto: end ? this.top() : this.#at(items.at(-1)!.seq), end }
-  }
-
   async close(): Promise<void> {
     this.closed = true
   }
@@ -110,7 +101,8 @@ export class ScriptedBroker implements Broker {
   append(channel: string): StoredEvent {
     const fields = encodeFields(undefined, `${channel} ${this.#seq + 1}`)
     const none = { event: undefined, conflationKey: undefined, idempotencyKey: undefined }
-    return this.#append({ channel, data: `${channel} ${this.#seq + 1}`, json: false, fields, ...none })
+    const data = `${channel} ${this.#seq + 1}`
+    return this.#append({ channel, data, json: false, fields, bytes: encodedLength(fields), ...none })
   }
 
   /** Hands over the next `count` events of the log, as far as anybody is to hear of them. */
@@ -119,23 +111,13 @@ export class ScriptedBroker implements Broker {
     if (next.length === 0) return
     const batch = next.map(({ event }) => event).filter((event) => this.#due.has(event))
     this.#handed = next.at(-1)!.event.seq
-    this.#tail.push(...batch)
-    this.#listener!.events(batch, this.top())
+    this.#listener!.events(batch, this.top)
   }
 
   /** The link broke, and what was not handed over never will be. */
   breakLink(): void {
-    const previous = this.top()
     this.#handed = this.#seq
-    this.#tail = []
-    this.#tailFloor = this.#seq
-    this.#listener!.suspect(previous)
-  }
-
-  /** Memory is short: only what comes is in it. */
-  forgetTail(): void {
-    this.#tail = []
-    this.#tailFloor = this.#handed
+    this.#listener!.suspect(this.top)
   }
 
   /** The log lets go of the oldest event that it kept of a channel. */
@@ -200,7 +182,7 @@ export class ScriptedBroker implements Broker {
   #append(event: NewEvent): StoredEvent {
     const seq = ++this.#seq
     const prev = this.log.findLast((entry) => entry.event.channel === event.channel)?.event.seq ?? 0
-    const stored = { ...event, seq, prev, frame: new EventFrame(formatCursor(this.#at(seq)), event) }
+    const stored = new StoredEvent(event, this.epoch, seq, prev)
     this.log.push({ event: stored, kept: true })
     if ([...this.#confirmed.keys()].some((selector) => selector.matches(event.channel))) this.#due.add(stored)
     return stored

@@ -1,10 +1,11 @@
 import type { Clock } from '../../clock.ts'
 import { SseError } from '../../errors.ts'
-import type { NewEvent, StoredEvent } from '../broker.ts'
+import type { Group, Outcome } from '../broker.ts'
+import type { StoredEvent } from '../stored-event.ts'
 import { unavailable, unknown } from './failure.ts'
 import type { Appended, Batch, LogState, Opened, WriterRequest } from './messages.ts'
 import { packEvents } from './messages.ts'
-import { countAppended, type Outcome, outcomesOf, storedEvents } from './receipts.ts'
+import { countAppended, outcomesOf, storedEvents } from './receipts.ts'
 import { type Thread, ThreadDied } from './thread.ts'
 
 /** What one commit takes, except for a single call of more. */
@@ -33,7 +34,7 @@ export interface CommitsHost {
 
 /** One call of `publish`. */
 interface Call {
-  readonly groups: readonly (readonly NewEvent[])[]
+  readonly groups: readonly Group[]
   readonly batch: Batch
   readonly events: number
   readonly bytes: number
@@ -86,10 +87,10 @@ export class Commits {
     }
   }
 
-  publish(groups: readonly (readonly NewEvent[])[]): Promise<readonly Outcome[]> {
+  publish(groups: readonly Group[]): Promise<readonly Outcome[]> {
     if (this.#isDown) return Promise.reject(unavailable(this.#reason))
     const batch = packEvents(groups)
-    const bytes = groups.reduce((sum, group) => sum + group.reduce((sum, { fields }) => sum + fields.length, 0), 0)
+    const bytes = groups.reduce((sum, group) => sum + group.reduce((sum, { bytes }) => sum + bytes, 0), 0)
     if (this.#waitingBytes + bytes > MAX_WAITING_BYTES && this.#queue.length > 0) {
       const detail = 'The disk of the log does not keep up: too much is waiting for it.'
       return Promise.reject(new SseError('ERR_SSE_BROKER_UNAVAILABLE', detail))

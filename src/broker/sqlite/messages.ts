@@ -1,6 +1,5 @@
 import type { SseErrorCode } from '../../errors.ts'
-import { encodedLength } from '../../protocol/frame.ts'
-import type { Loss, NewEvent, Page, PageLimit } from '../broker.ts'
+import type { Group, Loss, NewEvent, Page, PageLimit } from '../broker.ts'
 import type { HistoryOptions } from '../retention.ts'
 import type { SqlValue } from './driver.ts'
 import type { Durability } from './schema.ts'
@@ -122,12 +121,11 @@ export interface PackedEvent extends Omit<NewEvent, 'fields'> {
 
 const WIDTH = 7
 
-export function packEvents(groups: readonly (readonly NewEvent[])[]): Batch {
+export function packEvents(groups: readonly Group[]): Batch {
   const values: (string | number | boolean | null)[] = []
   for (const group of groups) {
-    for (const { channel, event, data, json, conflationKey, idempotencyKey, fields } of group) {
-      values.push(channel, event ?? null, data, json, conflationKey ?? null, idempotencyKey ?? null)
-      values.push(encodedLength(fields))
+    for (const { channel, event, data, json, conflationKey, idempotencyKey, bytes } of group) {
+      values.push(channel, event ?? null, data, json, conflationKey ?? null, idempotencyKey ?? null, bytes)
     }
   }
   return { groups: groups.map((group) => group.length), values }

@@ -1,18 +1,11 @@
-import type { SseError } from '../../errors.ts'
-import { type Cursor, formatCursor } from '../../protocol/cursor.ts'
-import { EventFrame } from '../../protocol/frame.ts'
-import type { NewEvent, Receipt, StoredEvent } from '../broker.ts'
+import type { Cursor } from '../../protocol/cursor.ts'
+import type { Group, Outcome, Receipt } from '../broker.ts'
 import { idempotencyMismatch } from '../idempotency.ts'
+import { StoredEvent } from '../stored-event.ts'
 import type { Special } from './messages.ts'
 
-export type Outcome = readonly Receipt[] | SseError
-
 /** One outcome for each group of a batch that was appended after `base`. */
-export function outcomesOf(
-  groups: readonly (readonly NewEvent[])[],
-  base: Cursor,
-  special: Special | undefined,
-): Outcome[] {
+export function outcomesOf(groups: readonly Group[], base: Cursor, special: Special | undefined): Outcome[] {
   const refused = new Map(special?.refused)
   const duplicates = new Map(special?.duplicates.map(([event, epoch, seq]) => [event, { epoch, seq }]))
   const { epoch } = base
@@ -32,7 +25,7 @@ export function outcomesOf(
 
 /** The events that were appended, as the log has them. */
 export function storedEvents(
-  groups: readonly (readonly NewEvent[])[],
+  groups: readonly Group[],
   outcomes: readonly Outcome[],
   prevs: readonly number[],
 ): StoredEvent[] {
@@ -41,12 +34,7 @@ export function storedEvents(
     if (!Array.isArray(outcome)) continue
     for (const [j, { id, duplicate }] of (outcome as readonly Receipt[]).entries()) {
       if (duplicate) continue
-      const given = groups[i]![j]!
-      const { channel, event, data, json, conflationKey, idempotencyKey, fields } = given
-      const frame = new EventFrame(formatCursor(id), given)
-      const prev = prevs[stored.length]!
-      // Field by field: a spread takes several times as long, and this is done for every event.
-      stored.push({ channel, event, data, json, conflationKey, idempotencyKey, fields, seq: id.seq, prev, frame })
+      stored.push(new StoredEvent(groups[i]![j]!, id.epoch, id.seq, prevs[stored.length]!))
     }
   }
   return stored

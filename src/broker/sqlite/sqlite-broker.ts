@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
 import { SseError } from '../../errors.ts'
-import { type Cursor, formatCursor, newEpoch } from '../../protocol/cursor.ts'
+import { type Cursor, newEpoch } from '../../protocol/cursor.ts'
 import { encodeFields } from '../../protocol/encode.ts'
 import type { EventType } from '../../protocol/fields.ts'
-import { EventFrame } from '../../protocol/frame.ts'
-import type { Broker, BrokerListener, NewEvent, Page, PageLimit, Receipt, Selector, StoredEvent } from '../broker.ts'
-import { Tail } from '../tail.ts'
+import { encodedLength } from '../../protocol/frame.ts'
+import type { Broker, BrokerListener, Group, Outcome, Page, PageLimit, Selector } from '../broker.ts'
+import { StoredEvent } from '../stored-event.ts'
 import { Commits, type CommitsHost } from './commits.ts'
 import { unavailable } from './failure.ts'
 import type { EventRow, Names, PageRows, ReaderRequest } from './messages.ts'
@@ -24,8 +24,7 @@ export interface SqliteBroker extends Broker {
 }
 
 /**
- * The side of the broker that lives in the thread of the hub: it keeps the newest events in memory, and asks two threads
- * for the rest, one that writes and one that reads.
+ * The side of the broker that lives in the thread of the hub. Two threads do the work: one writes, one reads.
  */
 export class FileBroker implements SqliteBroker {
   readonly #settings: SqliteBrokerSettings
@@ -33,11 +32,8 @@ export class FileBroker implements SqliteBroker {
   readonly #epoch = newEpoch()
   readonly #commits: Commits
   #reader: Thread<ReaderRequest> | undefined
-  readonly #tail = new Tail()
-  /** What was handed to the listener. */
-  #top: Cursor = { epoch: this.#epoch, seq: 0 }
   #listener: BrokerListener | undefined
-  #starting: Promise<void> | undefined
+  #starting: Promise<Cursor> | undefined
   #closing: Promise<void> | undefined
   /** The time of the log minus that of the monotonic clock: a stepped wall clock ages nothing. */
   #timeOffset = 0
@@ -52,29 +48,20 @@ export class FileBroker implements SqliteBroker {
       opened: (time) => {
         this.#timeOffset = Math.max(this.#timeOffset, time - clock.monotonic())
       },
-      committed: (events, seq) => {
-        for (const event of events) this.#tail.append(event)
-        this.#top = this.#cursor(seq)
-        this.#listener?.events(events, this.#top)
-      },
-      moved: (seq) => {
-        const previous = this.#top
-        this.#tail.reset(seq)
-        this.#top = this.#cursor(seq)
-        this.#listener?.suspect(previous)
-      },
+      committed: (events, seq) => this.#listener?.events(events, this.#cursor(seq)),
+      moved: (seq) => this.#listener?.suspect(this.#cursor(seq)),
     }
     this.#commits = new Commits(host, (onDeath) => new Thread(worker, { ...data, role: 'writer' }, onDeath))
   }
 
-  async start(listener: BrokerListener): Promise<void> {
+  async start(listener: BrokerListener): Promise<Cursor> {
     this.#assertOpen()
     if (this.#starting !== undefined) throw new TypeError('A broker serves one hub: make another one for another hub.')
     this.#starting = this.#start(listener)
-    await this.#starting
+    return this.#starting
   }
 
-  async #start(listener: BrokerListener): Promise<void> {
+  async #start(listener: BrokerListener): Promise<Cursor> {
     // It begins at once, and opens what the writer has made.
     const reader = this.#startReader()
     let end: number
@@ -85,16 +72,11 @@ export class FileBroker implements SqliteBroker {
       await Promise.all([this.#commits.close(), reader.end()])
       throw unavailable(error)
     }
-    this.#tail.reset(end)
-    this.#top = this.#cursor(end)
     this.#listener = listener
+    return this.#cursor(end)
   }
 
-  top(): Cursor {
-    return this.#top
-  }
-
-  async publish(groups: readonly (readonly NewEvent[])[]): Promise<readonly (readonly Receipt[] | SseError)[]> {
+  async publish(groups: readonly Group[]): Promise<readonly Outcome[]> {
     this.#assertStarted()
     return this.#commits.publish(groups)
   }
@@ -108,14 +90,6 @@ export class FileBroker implements SqliteBroker {
   async read(after: Cursor | undefined, selector: Selector, max: PageLimit): Promise<Page> {
     const names = namesOf(selector)
     return this.#read({ do: 'read', epoch: this.#epoch, after, selector: names, max, time: this.#time() })
-  }
-
-  recent(after: Cursor, selector: Selector, max: PageLimit): Page | undefined {
-    if (this.#closing !== undefined || after.epoch !== this.#epoch) return undefined
-    const excerpt = this.#tail.read(after.seq, this.#top.seq, selector, max)
-    if (excerpt === undefined) return undefined
-    const { items, upto, end } = excerpt
-    return { status: 'ok', from: after, items, upto: this.#cursor(upto), end }
   }
 
   async latest(count: number, selector: Selector, max: PageLimit): Promise<Page> {
@@ -177,9 +151,10 @@ export class FileBroker implements SqliteBroker {
     const { channel, seq, prev, data, json } = row
     // Checked when it was published.
     const type = (row.type ?? undefined) as EventType | undefined
-    const source = { channel, event: type, data, json, fields: encodeFields(type, data) }
-    const frame = new EventFrame(formatCursor(this.#cursor(seq)), source)
-    return { ...source, conflationKey: row.key ?? undefined, idempotencyKey: undefined, seq, prev, frame }
+    const fields = encodeFields(type, data)
+    const event = { channel, event: type, data, json, fields, bytes: encodedLength(fields) }
+    const keys = { conflationKey: row.key ?? undefined, idempotencyKey: undefined }
+    return new StoredEvent({ ...event, ...keys }, this.#epoch, seq, prev)
   }
 
   #startReader(): Thread<ReaderRequest> {

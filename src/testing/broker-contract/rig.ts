@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict'
-import type { Broker, Loss, NewEvent, Page, PageLimit, Receipt, Selector, StoredEvent } from '../../broker/broker.ts'
+import {
+  type Broker,
+  isLoss,
+  type Loss,
+  type NewEvent,
+  type Outcome,
+  type Page,
+  type PageLimit,
+  type Receipt,
+  type Selector,
+} from '../../broker/broker.ts'
+import type { StoredEvent } from '../../broker/stored-event.ts'
 import { covers, isPattern } from '../../channel-name.ts'
 import type { Clock } from '../../clock.ts'
-import { isSseError, type SseError } from '../../errors.ts'
+import { isSseError } from '../../errors.ts'
 import type { Cursor } from '../../protocol/cursor.ts'
 import { encodeFields } from '../../protocol/encode.ts'
+import { encodedLength } from '../../protocol/frame.ts'
 
 /** How much a broker under test keeps; each as in the option `history` of the brokers here. */
 export interface BrokerContractHistory {
@@ -58,7 +70,7 @@ export class Rig {
   calls = 0
   /** Called inside a call of the listener. */
   onEvents: ((batch: readonly StoredEvent[]) => void) | undefined
-  /** Where the listener knows the top to be. */
+  /** The position that `start` or the last call of the listener named. */
   #top: Cursor | undefined
   #inside = false
   /** What the broker did wrong in a call of the listener, where an error would end up in the broker. */
@@ -72,17 +84,23 @@ export class Rig {
   }
 
   async start(): Promise<void> {
-    await this.broker.start({
+    const end = await this.broker.start({
       events: (batch, top) => this.#call(() => this.#take(batch, top)),
       suspect: () => this.#call(() => this.#faults.push('suspect() was called, though nothing broke')),
     })
-    this.#top ??= this.broker.top()
+    if (this.calls > 0) this.#faults.push('the listener was called before start() had resolved')
+    this.#top = end
+  }
+
+  /** The position that the broker has handed over. */
+  get top(): Cursor {
+    assert.ok(this.#top, 'start() resolves with the end of the log')
+    return this.#top
   }
 
   /** Fails when the listener was called as it must not be. */
   check(): void {
     assert.deepEqual(this.#faults, [])
-    assert.deepEqual(this.broker.top(), this.#top, 'top() changes only just before a call of the listener')
   }
 
   /** Publishes one group. Resolves with its receipts; a refusal fails the test. */
@@ -93,9 +111,7 @@ export class Rig {
   }
 
   /** Publishes groups in one call. */
-  async publish(
-    ...groups: readonly (readonly (string | NewEvent)[])[]
-  ): Promise<readonly (readonly Receipt[] | SseError)[]> {
+  async publish(...groups: readonly (readonly (string | NewEvent)[])[]): Promise<readonly Outcome[]> {
     const events = groups.map((group) => group.map((given) => (typeof given === 'string' ? event(given) : given)))
     const outcomes = await this.broker.publish(events)
     assert.equal(outcomes.length, groups.length, 'one outcome for each group')
@@ -116,7 +132,7 @@ export class Rig {
         reject(new assert.AssertionError({ message: `was not handed over within ${PATIENCE_MS} ms` }))
       }, PATIENCE_MS)
       const look = (): void => {
-        if (this.broker.top().seq < seq) return
+        if (this.top.seq < seq) return
         clearTimeout(timer)
         this.#waiting.delete(look)
         resolve()
@@ -145,15 +161,6 @@ export class Rig {
     return paged(after, (from) => this.broker.read(from, of, max))
   }
 
-  /** The same from memory. */
-  async recent(after: Cursor, of: Selector, max: PageLimit = ALL): Promise<Page> {
-    return paged(after, (from) => {
-      const page = this.broker.recent(from, of, max)
-      assert.ok(page, 'recent() reaches back to a position that was the end a moment ago')
-      return page
-    })
-  }
-
   /** What can be read after `after` in names: each event, and each loss as `lost <channels> to <event>`. */
   async after(after: Cursor, ...names: readonly string[]): Promise<readonly string[]> {
     return this.brief((await this.read(after, selector(...names))).items)
@@ -176,27 +183,28 @@ export class Rig {
     for (const look of [...this.#waiting]) look()
   }
 
-  #take(batch: readonly StoredEvent[], top: Cursor): void {
+  #take(batch: readonly (StoredEvent | Loss)[], top: Cursor): void {
     const previous = this.#top?.seq ?? 0
     const order = [previous, ...batch.map(({ seq }) => seq)]
-    const { epoch, seq } = this.broker.top()
-    if (epoch !== top.epoch || seq !== top.seq) this.#faults.push('top() was not what events() named')
-    if (this.#top !== undefined && epoch !== this.#top.epoch) this.#faults.push('the epoch changed')
+    if (this.#top !== undefined && top.epoch !== this.#top.epoch) this.#faults.push('the epoch changed')
     if (order.some((seq, i) => i > 0 && seq <= order[i - 1]!)) {
       this.#faults.push(`events were not in the order of the log, or not after the previous top: ${order}`)
     }
     if (order.at(-1)! > top.seq || top.seq < previous) this.#faults.push('the top was behind what was handed over')
     this.#top = top
-    this.handed.push(...batch)
-    this.onEvents?.(batch)
+    const events = batch.filter((item): item is StoredEvent => !isLoss(item))
+    if (events.length < batch.length) this.#faults.push('a loss was handed over, though nothing broke')
+    this.handed.push(...events)
+    this.onEvents?.(events)
   }
 }
 
 /** An event for the channel that `name` begins with: `a1` is one for `a`, with `a1` as its data. */
-export function event(name: string, given: Partial<Omit<NewEvent, 'fields'>> = {}): NewEvent {
+export function event(name: string, given: Partial<Omit<NewEvent, 'fields' | 'bytes'>> = {}): NewEvent {
   const none = { event: undefined, json: false, conflationKey: undefined, idempotencyKey: undefined }
   const made = { channel: name.replace(/\d+$/, ''), data: name, ...none, ...given }
-  return { ...made, fields: encodeFields(made.event as Parameters<typeof encodeFields>[0], made.data) }
+  const fields = encodeFields(made.event as Parameters<typeof encodeFields>[0], made.data)
+  return { ...made, fields, bytes: encodedLength(fields) }
 }
 
 /** An event of `bytes` bytes or a few more. */

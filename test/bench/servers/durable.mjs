@@ -174,7 +174,8 @@ serve({
   /** 200 events after positions at a place (0 = the oldest, 1 = the newest), of one channel or of all. */
   async read({ place, all, times }) {
     const { broker } = log
-    const { epoch, seq: end } = broker.top()
+    const none = { channels: [], patterns: [], matches: () => false }
+    const { epoch, seq: end } = (await broker.read(undefined, none, { events: 1, bytes: 1 })).upto
     const missed = 200
     const span = missed * (all ? 1 : CHANNELS)
     // The very oldest may be about to go.

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { isLoss, type Loss, type PageLimit, type Selector, type StoredEvent } from '../../../src/broker/broker.ts'
+import { isLoss, type Loss, type PageLimit, type Selector } from '../../../src/broker/broker.ts'
 import type { EventRow, PageRows } from '../../../src/broker/sqlite/messages.ts'
-import { encodeFields } from '../../../src/protocol/encode.ts'
+import type { StoredEvent } from '../../../src/broker/stored-event.ts'
 import { type ManualClock, manualClock } from '../../../src/testing/manual-clock.ts'
 import {
   settings as anySettings,
@@ -75,8 +75,7 @@ class Pair {
 
 function toStored(item: EventRow | Loss): StoredEvent | Loss {
   if ('channels' in item) return item
-  const fields = encodeFields(undefined, item.data)
-  return { ...stored(item.seq, item.channel, { prev: item.prev }), fields }
+  return stored(item.seq, item.channel, { prev: item.prev, data: item.data })
 }
 
 /** Every step is a transaction. */
@@ -110,7 +109,7 @@ it(
             for (let from = after; ; ) {
               const { items, upto, end } = pair.read(from, of, max)
               expect(items.length).toBeLessThanOrEqual(max.events)
-              const bytes = items.reduce((sum, item) => sum + (isLoss(item) ? 0 : item.fields.length), 0)
+              const bytes = items.reduce((sum, item) => sum + (isLoss(item) ? 0 : item.bytes), 0)
               if (items.length > 1) expect(bytes).toBeLessThanOrEqual(max.bytes)
               told.push(...items.map((item) => ({ item, floor: pair.model.floor })))
               from = upto

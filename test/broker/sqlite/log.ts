@@ -71,8 +71,9 @@ function brief(item: EventRow | Loss): string {
 }
 
 /** An event for the channel that `name` begins with: `a1` is one for `a`, with `a1` as its data. */
-export function event(name: string, given: Partial<Omit<NewEvent, 'fields'>> = {}): NewEvent {
+export function event(name: string, given: Partial<Omit<NewEvent, 'fields' | 'bytes'>> = {}): NewEvent {
   const none = { event: undefined, json: false, conflationKey: undefined, idempotencyKey: undefined }
   const made = { channel: name.replace(/\d+$/, ''), data: name, ...none, ...given }
-  return { ...made, fields: encodeFields(undefined, made.data) }
+  const fields = encodeFields(undefined, made.data)
+  return { ...made, fields, bytes: Buffer.byteLength(fields) }
 }

@@ -136,7 +136,7 @@ describe('sqliteBroker()', () => {
     const broker = brokerOf(WORKER_BUILT, { file: temporaryFile() })
     const starting = broker.start(listener)
     await broker.close()
-    await expect(starting).resolves.toBeUndefined()
+    await expect(starting).resolves.toMatchObject({ seq: 0 })
     await expect(broker.publish([[event('a1')]])).rejects.toMatchObject({ code: UNAVAILABLE })
   })
 })

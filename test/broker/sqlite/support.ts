@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import type { BrokerListener, NewEvent, StoredEvent } from '../../../src/broker/broker.ts'
+import { type BrokerListener, isLoss, type NewEvent } from '../../../src/broker/broker.ts'
 import { resolveSqliteOptions, type SqliteBrokerOptions } from '../../../src/broker/sqlite/options.ts'
 import { FileBroker } from '../../../src/broker/sqlite/sqlite-broker.ts'
 import { isSseError } from '../../../src/errors.ts'
@@ -36,6 +36,8 @@ export function brokerOf(worker: URL, options: SqliteBrokerOptions): FileBroker 
 export class Started {
   readonly broker: FileBroker
   readonly told: Told[] = []
+  /** The position that was handed over. */
+  top: Cursor = { epoch: '', seq: 0 }
 
   private constructor(broker: FileBroker) {
     this.broker = broker
@@ -43,15 +45,19 @@ export class Started {
 
   static async open(worker: URL, options: SqliteBrokerOptions): Promise<Started> {
     const started = new Started(brokerOf(worker, options))
-    await started.broker.start(started.#listener)
+    started.top = await started.broker.start(started.#listener)
     return started
   }
 
   readonly #listener: BrokerListener = {
-    events: (batch: readonly StoredEvent[], top: Cursor) => {
-      this.told.push(`${batch.map(({ data }) => data).join(' ')} to ${top.seq}`)
+    events: (batch, top) => {
+      this.top = top
+      this.told.push(`${batch.map((item) => (isLoss(item) ? 'lost' : item.data)).join(' ')} to ${top.seq}`)
     },
-    suspect: (previous) => this.told.push(`suspect from ${previous.seq} to ${this.broker.top().seq}`),
+    suspect: (top) => {
+      this.told.push(`suspect from ${this.top.seq} to ${top.seq}`)
+      this.top = top
+    },
   }
 
   /** Publishes one group. Gives its receipts as `seq`, `seq again`, or the code of what went wrong. */
