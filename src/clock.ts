@@ -24,7 +24,7 @@ export function clockOption(clock: Clock | undefined): Clock {
   if (clock === undefined) return systemClock
   for (const method of ['now', 'monotonic', 'setTimeout', 'clearTimeout'] as const) {
     if (typeof clock?.[method] !== 'function')
-      throw new TypeError(`The option clock is a Clock: it has no ${method}().`)
+      throw new TypeError(`Option \`clock\` must be a Clock, got a value without ${method}().`)
   }
   return clock
 }

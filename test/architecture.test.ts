@@ -17,7 +17,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'index.ts': ['express', 'hub', 'stream', 'broker', 'protocol'],
 }
 /** These import nothing but each other, in this order. */
-const LEAVES = ['errors.ts', 'clock.ts', 'option.ts', 'channel-name.ts', 'channel-types.ts']
+const LEAVES = ['errors.ts', 'clock.ts', 'option.ts', 'stall-watch.ts', 'channel-name.ts', 'channel-types.ts']
 /** Packages, and the only folders that may import them. */
 const PACKAGES: Record<string, readonly string[]> = {
   express: ['express'],

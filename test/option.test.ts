@@ -24,7 +24,7 @@ describe('integerOption', () => {
     [() => {}, 'a function'],
   ])('refuses %s', (value, shown) => {
     expect(() => integerOption('sizeBytes', value, 5, 1, 10)).toThrow(
-      new TypeError(`The option sizeBytes is a whole number from 1 to 10, not ${shown}.`),
+      new TypeError(`Option \`sizeBytes\` must be an integer from 1 to 10, got ${shown}.`),
     )
   })
 })
@@ -35,7 +35,7 @@ describe('booleanOption', () => {
   })
 
   it.each([0, 'no', null, {}])('refuses %j', (value) => {
-    expect(() => booleanOption('end', value, true)).toThrow(/^The option end is true or false, not /)
+    expect(() => booleanOption('end', value, true)).toThrow(/^Option `end` must be true or false, got /)
   })
 })
 
@@ -51,7 +51,7 @@ describe('choiceOption', () => {
     [1, '1'],
   ])('refuses %j', (value, shown) => {
     expect(() => choiceOption('mode', value, 'a', ['a', 'b'])).toThrow(
-      new TypeError(`The option mode is one of 'a', 'b', not ${shown}.`),
+      new TypeError(`Option \`mode\` must be 'a' or 'b', got ${shown}.`),
     )
   })
 })
@@ -66,7 +66,7 @@ describe('functionOption', () => {
 
   it('refuses what is no function', () => {
     expect(() => functionOption('hook', null as never)).toThrow(
-      new TypeError('The option hook is a function, not null.'),
+      new TypeError('Option `hook` must be a function, got null.'),
     )
     expect(() => functionOption('hook', 'anyone' as never)).toThrow('"anyone"')
   })
@@ -74,7 +74,9 @@ describe('functionOption', () => {
   it('refuses a middleware', () => {
     const middleware = (_req: unknown, _res: unknown, next: () => void) => next()
     expect(() => functionOption('hook', middleware, 2)).toThrow(TypeError)
-    expect(() => functionOption('hook', middleware, 2)).toThrow('The option hook is a function of at most 2 parameters')
+    expect(() => functionOption('hook', middleware, 2)).toThrow(
+      'Option `hook` must be a function of at most 2 parameters',
+    )
   })
 })
 
@@ -87,11 +89,11 @@ describe('optionsObject', () => {
 
   it('refuses unknown names, so that a typing error is seen', () => {
     expect(() => optionsObject('f()', { a: 1, B: 2 } as { a: number }, ['a'])).toThrow(
-      new TypeError('f() has no option "B". It has: a.'),
+      new TypeError('f() has no option `B`. Its options: a.'),
     )
   })
 
-  it.each([null, 5, 'x', true])('refuses %s', (options) => {
-    expect(() => optionsObject('f()', options as never, [])).toThrow(new TypeError('The options of f() are an object.'))
+  it.each([null, 5, 'x', true, []])('refuses %s', (options) => {
+    expect(() => optionsObject('f()', options as never, [])).toThrow(/^The options of f\(\) must be an object, got /)
   })
 })

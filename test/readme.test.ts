@@ -728,7 +728,7 @@ function optionsOf(make: (options: never) => unknown): string[] {
   try {
     make({ noSuchOption: 1 } as never)
   } catch (error) {
-    return /It has: (.*)\.$/.exec((error as Error).message)![1]!.split(', ')
+    return /Its options: (.*)\.$/.exec((error as Error).message)![1]!.split(', ')
   }
   throw new Error('There is an option noSuchOption.')
 }
@@ -787,7 +787,7 @@ describe('its tables of options', () => {
         checked++
       }
     }
-    expect(checked).toBe(14)
+    expect(checked).toBe(15)
     expect(source).toContain('{ maxEvents: 1000, maxAgeMs: HOUR_MS }')
     const [, durability] = rows(SQLITE_HEADING).filter(([name]) => /^`(?:file|durability)`$/.test(name!))
     const options = readFileSync(join(ROOT, 'src/broker/sqlite/options.ts'), 'utf8')
@@ -906,7 +906,7 @@ describe('its table of limits', () => {
     'History of a hub': ['broker/retention.ts', 'options.maxBytes, 67108864'],
     'Largest event that is kept': ['broker/history.ts', 'maxBytes / 16'],
     'Channel names remembered': ['broker/retention.ts', 'options.maxChannels, 100000'],
-    'Newest events at hand for those a little behind': ['broker/tail.ts', 'MAX_EVENTS = 10000', '16 * 1024 * 1024'],
+    'Newest events at hand for those a little behind': ['hub/log-tail.ts', 'MAX_EVENTS = 10000', '16 * 1024 * 1024'],
     'Commit of a SQLite log': ['broker/sqlite/commits.ts', 'MAX_EVENTS = 1000', 'MAX_BYTES = 1048576'],
     'Waiting for the disk of a SQLite log': ['broker/sqlite/commits.ts', 'MAX_WAITING_BYTES = 67108864'],
     'Lives of a SQLite log remembered': ['broker/sqlite/epochs.ts', 'MAX_EPOCHS = 4096'],

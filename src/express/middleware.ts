@@ -39,8 +39,9 @@ const property: PropertyDescriptor = {
  * Puts an event stream on every response as `res.sse`. An ordinary response is not changed, and an ordinary route pays
  * one property. May be used again deeper with other options: the last before the head win.
  *
- * Throws a TypeError that names a wrong option. A request whose response has a `res.sse` of somebody else fails with an
- * error that names `eventStream(req, res, options?)`, which gives the same object without the property.
+ * Throws a TypeError that names a wrong option. An inherited `res.sse`, such as a method of Express itself, is shadowed. A
+ * request whose response has its own `res.sse` from other code fails with an error that names
+ * `eventStream(req, res, options?)`, which gives the same object without the property.
  */
 export function sse(options?: SseOptions): SseMiddleware {
   const resolved = resolveSseOptions(options)
@@ -49,10 +50,10 @@ export function sse(options?: SseOptions): SseMiddleware {
     if (slot !== undefined) {
       slot.options = resolved
       slot.stream?.configure(resolved)
-    } else if ('sse' in res) {
+    } else if (Object.hasOwn(res, 'sse')) {
       return next(
         new Error(
-          'sse(): this response has a property sse already. Use eventStream(req, res, options?) of express-sse-hub.',
+          'sse(): other code has put its own property `sse` on this response. Use eventStream(req, res, options?) instead.',
         ),
       )
     } else {

@@ -54,22 +54,28 @@ export function fanOut(
     if (isLoss(item)) for (const channel of item.channels) directory.match(channel, touch)
     else directory.match(item.channel, touch)
   }
-  for (const selector of touched) {
-    const { hits, rows, guarded, waiting } = selector
-    for (const form of FORMS) {
-      const row = rows[form]
-      if (row.members.length === 0) continue
-      const gaps: Gap[] = []
-      writeRow(row, join(hits, form, selector, previous, gaps), result.behind)
-      result.delivered += row.members.length * (hits.length - gaps.length)
-      for (const gap of gaps) for (const subscription of row.members) result.gaps.push({ subscription, gap })
-    }
-    for (const subscription of guarded) deliverGuarded(subscription, selector, previous, result)
-    for (const wake of waiting) wake(previous)
-    waiting.clear()
-    hits.length = 0
+  try {
+    for (const selector of touched) deliver(selector, previous, result)
+  } finally {
+    // Whatever happens, the next batch finds every selector without hits: one with hits would never be served again.
+    for (const { hits } of touched) hits.length = 0
   }
   return result
+}
+
+function deliver(selector: ChannelSelector, previous: Cursor, result: Result): void {
+  const { hits, rows, guarded, waiting } = selector
+  for (const form of FORMS) {
+    const row = rows[form]
+    if (row.members.length === 0) continue
+    const gaps: Gap[] = []
+    writeRow(row, join(hits, form, selector, previous, gaps), result.behind)
+    result.delivered += row.members.length * (hits.length - gaps.length)
+    for (const gap of gaps) for (const subscription of row.members) result.gaps.push({ subscription, gap })
+  }
+  for (const subscription of guarded) deliverGuarded(subscription, selector, previous, result)
+  for (const wake of waiting) wake(previous)
+  waiting.clear()
 }
 
 /** The loop that the cost of a delivery is decided in: it touches the outlet, and nothing else unless that says no. */

@@ -8,7 +8,7 @@ import { randomReconnectionTime } from '../protocol/fields.ts'
 import type { Frame } from '../protocol/frame.ts'
 import { ChannelDirectory } from './channel.ts'
 import { Emitter } from './emitter.ts'
-import { fanOut } from './fan-out.ts'
+import { type FanOutResult, fanOut } from './fan-out.ts'
 import { LogTail } from './log-tail.ts'
 import { closedFrame, type Gap, positionFrame } from './notice.ts'
 import type { ResolvedHubOptions } from './options.ts'
@@ -284,9 +284,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     const previous = this.tail.top
     const batch = handedOver.some(isLoss) ? placeLosses(handedOver, previous) : handedOver
     this.tail.append(batch, top)
-    this.#fanning = true
-    const { behind, undecided, delivered, gaps } = fanOut(this.directory, batch, previous)
-    this.#fanning = false
+    const { behind, undecided, delivered, gaps } = this.#fanOut(batch, previous)
     this.#stats.delivered += delivered
     // What the batch would have changed comes first, then who fell out of it, then those whom the hub has caught up with.
     const afterwards = this.#afterwards
@@ -300,6 +298,15 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
       if (at !== undefined && at.epoch === top.epoch && at.seq > top.seq) continue
       this.#parked.delete(subscription)
       subscription.catchUp(top)
+    }
+  }
+
+  #fanOut(batch: readonly (StoredEvent | Loss)[], previous: Cursor): FanOutResult {
+    this.#fanning = true
+    try {
+      return fanOut(this.directory, batch, previous)
+    } finally {
+      this.#fanning = false
     }
   }
 

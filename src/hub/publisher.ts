@@ -72,8 +72,11 @@ export function encodeNewEvent(
 ): NewEvent {
   const { channel, data, idempotencyKey, conflationKey } = given
   const event = given.event === undefined ? undefined : parseEventType(given.event)
-  if (conflationKey !== undefined && (typeof conflationKey !== 'string' || !/^.{1,200}$/su.test(conflationKey))) {
-    throw new SseError('ERR_SSE_CONFLATION_KEY', 'A conflation key (conflationKey) is a text of 1-200 characters.')
+  if (conflationKey !== undefined && !isConflationKey(conflationKey)) {
+    throw new SseError(
+      'ERR_SSE_CONFLATION_KEY',
+      'A conflation key (conflationKey) must be a well-formed text of 1-200 characters.',
+    )
   }
   const fields = encodeFields(event, data.text)
   const bytes = encodedLength(fields)
@@ -84,6 +87,10 @@ export function encodeNewEvent(
     )
   }
   return { channel, event, data: data.text, json: data.json, conflationKey, idempotencyKey, fields, bytes }
+}
+
+function isConflationKey(key: unknown): boolean {
+  return typeof key === 'string' && /^.{1,200}$/su.test(key) && key.isWellFormed()
 }
 
 export function parseIdempotencyKey(key: unknown): string {

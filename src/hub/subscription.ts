@@ -3,10 +3,10 @@ import { isPattern } from '../channel-name.ts'
 import { type CloseReason, isSseError, SseError } from '../errors.ts'
 import { type Cursor, formatCursor, parseCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
+import { StallWatch } from '../stall-watch.ts'
 import type { ChannelSelector } from './channel.ts'
 import { Expiry } from './expiry.ts'
 import { type Authorize, channelsOf, type Decision, Guard, sieve } from './guard.ts'
-import { LagWatch } from './lag-watch.ts'
 import { type Fault, type Gap, gapNotice, openNotice } from './notice.ts'
 import { PageSource } from './page-source.ts'
 import { replayOf } from './replay.ts'
@@ -76,7 +76,7 @@ export class Subscription {
   #told: Cursor | undefined
   #firstPageTimer: unknown
   /** While the peer is behind. */
-  #lag: LagWatch | undefined
+  #lag: StallWatch | undefined
   /** Where it has an end. */
   #expiry: Expiry | undefined
   /** While it is catching up or parked. */
@@ -433,7 +433,7 @@ export class Subscription {
   #awaitDrain(): void {
     const { clock, maxLagMs } = this.#host.options
     this.#draining = true
-    this.#lag = new LagWatch(clock, maxLagMs, this.stream, () => this.stream.close('slow'))
+    this.#lag = new StallWatch(clock, maxLagMs, this.stream, () => this.stream.close('slow'))
     this.#lag.start()
     this.stream.onDrain(() => {
       this.#draining = false

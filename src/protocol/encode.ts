@@ -56,7 +56,8 @@ export interface DataText {
  * or distort without a word: `undefined`, functions, symbols, BigInt, cycles, Map, Set, and bytes.
  */
 export function encodeValue(value: unknown): DataText {
-  if (typeof value === 'string') return { text: value, json: false }
+  // A lone surrogate has no UTF-8: it is replaced here, once, so that every form and every broker has the same text.
+  if (typeof value === 'string') return { text: value.toWellFormed(), json: false }
   if (value instanceof Map || value instanceof Set) {
     throw new TypeError(
       'Event data must not be a Map or a Set: JSON would drop its entries. Send an array or an object.',

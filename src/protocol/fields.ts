@@ -32,8 +32,11 @@ export function parseEventId(value: unknown): EventId {
  * these names itself, and `hub.…` because it belongs to the hub. Throws ERR_SSE_EVENT_TYPE otherwise.
  */
 export function parseEventType(value: unknown): EventType {
-  if (typeof value !== 'string' || value === '' || /[\r\n\0]/.test(value)) {
-    throw new SseError('ERR_SSE_EVENT_TYPE', 'An event type (event) is a text without CR, LF and NUL, and not empty.')
+  if (typeof value !== 'string' || value === '' || /[\r\n\0]/.test(value) || !value.isWellFormed()) {
+    throw new SseError(
+      'ERR_SSE_EVENT_TYPE',
+      'An event type (event) must be a non-empty, well-formed text without CR, LF and NUL.',
+    )
   }
   if (value === 'open' || value === 'error' || value.startsWith(RESERVED_PREFIX)) {
     throw new SseError('ERR_SSE_EVENT_TYPE', 'The event types (event) open, error and hub.* are reserved.')

@@ -4,6 +4,7 @@ import { type CloseReason, SseError } from '../errors.ts'
 import { encodeComment, encodeId, encodeReconnectionTime } from '../protocol/encode.ts'
 import { parseReconnectionTime, randomReconnectionTime } from '../protocol/fields.ts'
 import { Frame } from '../protocol/frame.ts'
+import { StallWatch } from '../stall-watch.ts'
 import { acceptsEventStream, lastEventIdOf, sendHead } from './handshake.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { DEFAULT_RETRY_MS, type ResolvedSseOptions, resolveSseOptions, type SseOptions } from './options.ts'
@@ -52,6 +53,8 @@ export class EventStream {
   #lastEventId: string | undefined
   #accepted: boolean | undefined
   #lifetime: unknown
+  /** While bytes of a stream without an owner wait for the peer. */
+  #stall: StallWatch | undefined
   /** The connection on which the response stood behind another when this was made. */
   #queuedOn: Socket | undefined
   // Made on first use: most responses are no streams, and most streams need only one of these.
@@ -148,10 +151,10 @@ export class EventStream {
    * Throws before anything is written: a TypeError for data that has no text (`undefined`, BigInt, cycles, Map, Set),
    * ERR_SSE_EVENT_TYPE, ERR_SSE_EVENT_ID, ERR_SSE_ID_RESERVED for an `id` on a stream of a hub, ERR_SSE_HEADERS_SENT.
    */
-  send(data: unknown, options: SendOptions = {}): boolean {
+  send(data: unknown, options?: SendOptions): boolean {
     if (this.state === 'closed') return false
     return this.#write(() => {
-      if (options.id !== undefined && this.#owner !== undefined) {
+      if (options?.id !== undefined && this.#owner !== undefined) {
         throw new SseError(
           'ERR_SSE_ID_RESERVED',
           'On a stream of a hub the event IDs are its positions: send without id.',
@@ -191,6 +194,7 @@ export class EventStream {
       this.#onClose ??= []
       const waiting = this.#onClose
       waiting.push(resolve)
+      this.#watchStall()
       this.#sink!.onDrain(() => {
         const at = waiting.indexOf(resolve)
         if (at !== -1) waiting.splice(at, 1)
@@ -210,13 +214,13 @@ export class EventStream {
     }
     this.#finish(reason)
     if (reason === 'slow') return sink.destroy()
-    sink.end(reason === 'shutdown')
-    // A peer whose window is shut never sees the end.
-    if (sink.bufferedBytes > 0) {
-      const { clock } = this.#options
-      const timer = clock.setTimeout(() => sink.destroy(), LINGER_MS)
-      sink.onClose(() => clock.clearTimeout(timer))
+    try {
+      sink.end(reason === 'shutdown')
+    } catch {
+      // A wrapped end() has thrown.
+      sink.destroy()
     }
+    this.#linger(sink)
   }
 
   /**
@@ -233,7 +237,24 @@ export class EventStream {
     this.close('server')
   }
 
+  /** A peer whose window is shut never sees the end: it is cut when it has not taken the rest in time. */
+  #linger(sink: Sink): void {
+    if (sink.bufferedBytes === 0) return
+    const { clock } = this.#options
+    const timer = clock.setTimeout(() => sink.destroy(), LINGER_MS)
+    sink.onClose(() => clock.clearTimeout(timer))
+  }
+
   // -- what follows belongs to the hub and the middleware, and is not in the published types --
+
+  /** @internal Ends the stream with `'error'`: the body stays unfinished, so no client takes it for complete. */
+  cut(): void {
+    if (this.#state !== 'open') return
+    const sink = this.#sink!
+    this.#finish('error')
+    sink.cut()
+    this.#linger(sink)
+  }
 
   /** @internal */
   get heartbeatIntervalMs(): number {
@@ -313,9 +334,14 @@ export class EventStream {
 
   /** @internal For the shared timer. */
   heartbeat(): void {
-    // What waits for the peer keeps the connection as busy as a heartbeat would.
-    if (this.#state === 'open' && this.#sink!.bufferedBytes === 0)
-      this.#sink!.write(this.#owner?.heartbeat() ?? COMMENT)
+    if (this.#state !== 'open') return
+    const sink = this.#sink!
+    // A wrapped response may never emit 'close'.
+    if (sink.disconnected) return this.#finish('client')
+    // Bytes that wait for the peer keep the connection as busy as a heartbeat would.
+    if (sink.bufferedBytes > 0) return
+    const frame = this.#owner?.heartbeat() ?? COMMENT
+    if (this.#isOpen()) sink.write(frame)
   }
 
   /** Encodes first, so that nothing is committed and nothing written when that throws. */
@@ -327,7 +353,26 @@ export class EventStream {
       this.close('slow')
       return false
     }
-    return sink.write(frame)
+    if (sink.write(frame)) return true
+    this.#watchStall()
+    return false
+  }
+
+  /** A peer that takes nothing for `maxLagMs` is gone for all practical purposes. With an owner that is its business. */
+  #watchStall(): void {
+    if (this.#stall !== undefined || this.#owner !== undefined || this.#state !== 'open') return
+    const { clock, maxLagMs } = this.#options
+    this.#stall = new StallWatch(clock, maxLagMs, this, () => this.close('slow'))
+    this.#stall.start()
+    this.#sink!.onDrain(() => {
+      this.#stall?.stop()
+      this.#stall = undefined
+    })
+  }
+
+  /** A call, because the state changes under a call of the owner. */
+  #isOpen(): boolean {
+    return this.#state === 'open'
   }
 
   /** idle -> open. Returns whether the stream is open. */
@@ -346,6 +391,14 @@ export class EventStream {
     // The head and what comes first in one write. On HTTP/2 the socket is that of all streams of its session.
     const socket = res.req.httpVersionMajor === 1 ? res.socket : null
     socket?.cork()
+    try {
+      return this.#sendHead(res, first)
+    } finally {
+      socket?.uncork()
+    }
+  }
+
+  #sendHead(res: ServerResponse, first: readonly Frame[]): boolean {
     sendHead(res.req, res)
     if (res.req.method === 'HEAD') {
       this.#finish('server')
@@ -354,7 +407,7 @@ export class EventStream {
     }
     this.#accepted = this.accepted
     this.#state = 'open'
-    this.#sink = isBareChunked(res) ? new SocketSink(res) : new ResponseSink(res)
+    this.#sink = isBareChunked(res) ? new SocketSink(res) : new ResponseSink(res, this.#onFailure)
     this.#res = undefined
     const { clock, heartbeatIntervalMs, maxLifetimeMs, retryMs } = this.#options
     if (heartbeatIntervalMs > 0) Heartbeat.of(clock, heartbeatIntervalMs).add(this)
@@ -368,7 +421,6 @@ export class EventStream {
         retryMs === undefined ? COMMENT : Frame.of(encodeReconnectionTime(randomReconnectionTime(retryMs))),
       )
     }
-    socket?.uncork()
     // With an owner it is for those who made it to say when.
     if (this.#options.letGo && this.#owner === undefined) this.letGo()
     return true
@@ -396,6 +448,9 @@ export class EventStream {
     this.#finish(this.#isEnded ? 'server' : 'client')
   }
 
+  /** A wrapped response has thrown. Application code that follows from the end must not run inside a fan-out. */
+  readonly #onFailure = (): void => queueMicrotask(() => this.cut())
+
   /** any -> closed. The one place that lets go of everything. */
   #finish(reason: CloseReason): void {
     if (this.#state === 'closed') return
@@ -406,6 +461,7 @@ export class EventStream {
     const { clock, heartbeatIntervalMs } = this.#options
     if (heartbeatIntervalMs > 0) Heartbeat.of(clock, heartbeatIntervalMs).delete(this)
     clock.clearTimeout(this.#lifetime)
+    this.#stall?.stop()
     this.#owner?.closed(reason)
     for (const fn of this.#onClose?.splice(0) ?? []) fn()
     this.#resolveClosed?.(reason)

@@ -24,6 +24,11 @@ export interface SseOptions {
    */
   maxLifetimeMs?: number | undefined
   /**
+   * After how many milliseconds without any progress a plain stream with waiting bytes is closed with `'slow'`. Default
+   * 30 000; 0 = off; at most 2^31 - 1. Streams of a hub are bounded by its own `maxLagMs`.
+   */
+  maxLagMs?: number | undefined
+  /**
    * Lets go of the request, the response and Node's parser once a stream is open, which saves most of what an idle one
    * holds. Default false. For streams that nobody but this library has a use for: `req` and `res` do not hear of the end
    * of the connection then, so use `closed` or `signal` of the stream; `server.closeAllConnections()` does not reach it,
@@ -44,6 +49,7 @@ export interface ResolvedSseOptions {
   readonly retryMs: number | undefined
   readonly maxBufferedBytes: number
   readonly maxLifetimeMs: number
+  readonly maxLagMs: number
   readonly letGo: boolean
   readonly onError: ((error: unknown) => void) | undefined
   readonly clock: Clock
@@ -54,6 +60,7 @@ const NAMES = [
   'retryMs',
   'maxBufferedBytes',
   'maxLifetimeMs',
+  'maxLagMs',
   'letGo',
   'onError',
   'clock',
@@ -78,6 +85,7 @@ export function resolveSseOptions(given: SseOptions | undefined): ResolvedSseOpt
       Number.MAX_SAFE_INTEGER,
     ),
     maxLifetimeMs: integerOption('maxLifetimeMs', options.maxLifetimeMs, 0, 0, MAX_DELAY_MS),
+    maxLagMs: integerOption('maxLagMs', options.maxLagMs, 30_000, 0, MAX_DELAY_MS),
     letGo: booleanOption('letGo', options.letGo, false),
     onError: functionOption('onError', options.onError),
     clock: clockOption(options.clock),

@@ -1,22 +1,30 @@
 import type { ServerResponse } from 'node:http'
+import { constants, type Http2ServerResponse } from 'node:http2'
 import type { Frame } from '../protocol/frame.ts'
 import { queuedInKernel, type Sink } from './sink.ts'
 
 /** A response whose `write` and `flush` may have been wrapped, as compressing middleware does. */
-type Response = ServerResponse & { flush?: () => void }
+type Response = ServerResponse & { flush?: () => void; stream?: Http2ServerResponse['stream'] }
 
 /** The sink that works for every response: HTTP/1.0, HTTP/1.1, HTTP/2, behind wrapping middleware, over TLS. */
 export class ResponseSink implements Sink {
   readonly response: Response
+  readonly #onFailure: () => void
+  /** A wrapper has thrown: nothing is written any more. */
+  #failed = false
   /** Whether the last `write` said no and no 'drain' came since. A wrapped response knows only this. */
   #behind = false
   /** Bytes handed over since `#behind`: a wrapper's own buffer does not show in `writableLength`. */
   #sinceBehind = 0
   #onDrain: (() => void)[] = []
 
-  /** To be made after the head is out: wrappers decide only then whose 'drain' it is. */
-  constructor(res: ServerResponse) {
+  /**
+   * To be made after the head is out: wrappers decide only then whose 'drain' it is. `onFailure` is called when a wrapper
+   * throws; it must not run application code at once.
+   */
+  constructor(res: ServerResponse, onFailure: () => void) {
     this.response = res
+    this.#onFailure = onFailure
     res.on('drain', () => {
       this.#behind = false
       this.#sinceBehind = 0
@@ -29,10 +37,16 @@ export class ResponseSink implements Sink {
   write(frame: Frame): boolean {
     const res = this.response
     // Somebody else ended the response; 'close' has not come yet.
-    if (res.writableEnded || res.destroyed) return false
-    if (!res.write(frame.bytes)) this.#behind = true
-    if (this.#behind) this.#sinceBehind += frame.length
-    res.flush?.()
+    if (this.#failed || res.writableEnded || res.destroyed) return false
+    try {
+      if (!res.write(frame.bytes)) this.#behind = true
+      if (this.#behind) this.#sinceBehind += frame.length
+      res.flush?.()
+    } catch {
+      // Third-party code. Its error is this stream's end and nobody else's business.
+      this.#fail()
+      return false
+    }
     return !this.#behind
   }
 
@@ -68,12 +82,33 @@ export class ResponseSink implements Sink {
     res.end()
   }
 
+  #fail(): void {
+    this.#failed = true
+    this.#onFailure()
+  }
+
   destroy(): void {
     const res = this.response
     // Behind another response it has no connection yet. From Node 24 on it would go out in its turn, cut short, and the
     // connection would stay.
     if (res.socket === null) res.once('socket', (socket) => socket.destroy())
     res.destroy()
+  }
+
+  cut(): void {
+    const res = this.response
+    const { socket, stream } = res
+    // RFC 9113 section 8.1: an error code other than NO_ERROR says that the body is not complete.
+    if (stream !== undefined) stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    else if (res.chunkedEncoding && socket !== null) socket.destroySoon()
+    // The body of HTTP/1.0 ends with its connection: only a reset tells a part from the whole.
+    else if (socket !== null) socket.resetAndDestroy()
+    else this.destroy()
+  }
+
+  get disconnected(): boolean {
+    const { stream, req } = this.response
+    return stream === undefined ? req.socket.destroyed : stream.destroyed
   }
 
   onClose(fn: () => void): void {

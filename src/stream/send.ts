@@ -1,3 +1,4 @@
+import { choiceOption, optionsObject } from '../option.ts'
 import { encodeFields, encodeId, encodeReconnectionTime, encodeValue } from '../protocol/encode.ts'
 import { parseEventId, parseEventType, parseReconnectionTime } from '../protocol/fields.ts'
 
@@ -13,19 +14,22 @@ export interface SendOptions {
   encoding?: 'base64' | undefined
 }
 
+const NAMES = ['event', 'id', 'retry', 'encoding'] as const
+
 /** The block of one event. Throws what is wrong with it. */
-export function encodeSend(data: unknown, options: SendOptions): string {
-  const { event, id, retry, encoding } = options
+export function encodeSend(data: unknown, given: SendOptions | undefined): string {
+  if (given === undefined) return encodeFields(undefined, encodeValue(data).text)
+  const { event, id, retry, encoding } = optionsObject('send()', given, NAMES)
   const type = event === undefined ? undefined : parseEventType(event)
   let head = ''
   if (retry !== undefined) head += encodeReconnectionTime(parseReconnectionTime(retry))
   if (id !== undefined) head += encodeId(parseEventId(id))
-  return head + encodeFields(type, encoding === undefined ? encodeValue(data).text : encodeBytes(data, options))
+  return head + encodeFields(type, encoding === undefined ? encodeValue(data).text : encodeBytes(data, encoding))
 }
 
-function encodeBytes(data: unknown, { encoding }: SendOptions): string {
-  if (encoding !== 'base64') throw new TypeError("The option encoding is 'base64'.")
+function encodeBytes(data: unknown, encoding: 'base64'): string {
+  choiceOption('encoding', encoding, 'base64', ['base64'])
   if (data instanceof ArrayBuffer) return Buffer.from(data).toString('base64')
   if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')
-  throw new TypeError("With encoding: 'base64' the data are bytes.")
+  throw new TypeError("Event data must be bytes with encoding: 'base64'.")
 }

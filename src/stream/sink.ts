@@ -23,6 +23,10 @@ export interface Sink {
   end(closeConnection: boolean): void
   /** Cuts the connection: the only end that reaches a peer which does not read. */
   destroy(): void
+  /** Ends the connection after what waits, with the body unfinished: every client sees that something is missing. */
+  cut(): void
+  /** The connection is gone, whether or not the response has emitted 'close'. */
+  readonly disconnected: boolean
   /** Calls `fn` when the response is over: after `end`, as soon as the peer has it all. */
   onClose(fn: () => void): void
   /**

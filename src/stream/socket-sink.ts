@@ -124,6 +124,16 @@ export class SocketSink implements Sink {
     this.#socket.destroy()
   }
 
+  cut(): void {
+    // The last chunk of the body, which says that it is complete, is never written.
+    this.#ended = true
+    this.#socket.destroySoon()
+  }
+
+  get disconnected(): boolean {
+    return this.#socket.destroyed
+  }
+
   onClose(fn: () => void): void {
     if (this.#isLetGo) this.#socket.once('close', fn)
     else this.response?.once('close', fn)

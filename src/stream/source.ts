@@ -1,6 +1,7 @@
 import { booleanOption, functionOption, optionsObject } from '../option.ts'
+import { originOf } from './origin.ts'
 
-/** What this needs of the stream it writes to. */
+/** What `stream()` needs of the stream that it writes to. */
 export interface SourceTarget {
   readonly state: 'idle' | 'open' | 'closed'
   readonly closed: Promise<unknown>
@@ -9,14 +10,16 @@ export interface SourceTarget {
   send(data: unknown): boolean
   drained(): Promise<void>
   close(reason: 'server' | 'error'): void
+  /** Ends the stream with `'error'` in a way that no client takes for a complete answer. */
+  cut(): void
 }
 
-/** What `stream()` takes: a sync or async iterable, a Web or Node readable, or a promise of one. A string is none. */
+/** What `stream()` takes: a sync or async iterable, a Web or Node readable, or a promise of one. Not a string. */
 export type EventSourceInput<T> = Source<T> | Promise<Source<T>>
 
 type Source<T> = Iterable<T> | AsyncIterable<T> | ReadableStream<T>
 
-/** What an item is when it reaches `each`: bytes arrive as the text they decode to. */
+/** An item as `each` receives it: bytes arrive as the text that they decode to. */
 export type StreamItem<T> = T extends Uint8Array ? string : T
 
 // Checked as a method, so that an `each` may ask for a narrower item than the source is known to yield.
@@ -28,7 +31,10 @@ export interface SourceOptions<T, Stream> {
   each?: Each<StreamItem<T>, Stream> | undefined
   /** Data of a last event after a source that ended well, such as `'[DONE]'`. Default: none. */
   done?: unknown
-  /** Data of a last event after a source that failed; `undefined` = none, which is the default. */
+  /**
+   * Data of a last event after a source that failed. Default: none. Without it the connection is cut, so that no client
+   * takes a part of the answer for the whole.
+   */
   onError?: ((error: unknown) => unknown) | undefined
   /** Whether the stream ends with its source. Default true. */
   end?: boolean | undefined
@@ -46,7 +52,7 @@ export interface StreamResult {
 
 const NAMES = ['each', 'done', 'onError', 'end'] as const
 
-/** After so many items the event loop gets its turn: a source that never waits and a peer that keeps up would hold it. */
+/** The event loop gets its turn after so many items: a source that never waits and a peer that keeps up would hold it. */
 const ITEMS_PER_TURN = 256
 
 /** @internal The work of `EventStream.stream`. */
@@ -56,73 +62,92 @@ export async function streamFrom<T, Stream extends SourceTarget>(
   given: SourceOptions<T, Stream> | undefined,
   report: ((error: unknown) => void) | undefined,
 ): Promise<StreamResult> {
-  // What is no source, and what is no option, is told before the head is out, so that an error handler can still answer.
-  const options = optionsObject('stream()', given, NAMES)
-  const each = functionOption('each', options.each)?.bind(options) ?? ((item: StreamItem<T>) => sse.send(item))
-  functionOption('onError', options.onError)
-  const end = booleanOption('end', options.end, true)
-  let iterator = isThenable(source) ? undefined : iterate(source)
+  // The source belongs to this call from here on, whatever happens to the call.
+  const origin = originOf(source)
   let sent = 0
-  const unlessClosed = untilClosed(sse)
+  let isDone = false
   try {
-    sse.commit()
-  } catch (error) {
-    discard(iterator, source)
-    throw error
-  }
-  try {
-    if (iterator === undefined) {
-      const arrived = closed(sse) ? undefined : await unlessClosed(() => source as PromiseLike<Source<T>>)
-      if (closed(sse)) return abandon(iterator, source, sent)
-      iterator = iterate(arrived as Source<T>)
-    }
-    const decoder = new TextDecoder()
-    for (;;) {
-      if (closed(sse)) return abandon(iterator, source, sent)
-      const result = await unlessClosed(iterator.next)
-      if (result === undefined || closed(sse)) return abandon(iterator, source, sent)
-      if (result.done) break
-      let item: unknown = result.value
-      if (item instanceof Uint8Array) {
-        item = decoder.decode(item, { stream: true })
-        if (item === '') continue
+    const options = optionsObject('stream()', given, NAMES)
+    const each = functionOption('each', options.each)?.bind(options) ?? ((item: StreamItem<T>) => sse.send(item))
+    const onError = functionOption('onError', options.onError)?.bind(options)
+    const end = booleanOption('end', options.end, true)
+    const unlessClosed = untilClosed(sse)
+    try {
+      await unlessClosed(() => origin.arrived)
+      if (!isClosed(sse)) sse.commit()
+      const text = new TextJoiner()
+      while (!isClosed(sse) && !isDone) {
+        const result = await unlessClosed(() => origin.next())
+        if (result === undefined || isClosed(sse)) break
+        isDone = result.done === true
+        for (const item of isDone ? text.end() : text.take(result.value)) {
+          await each(item as StreamItem<T>, sse)
+          sent++
+          if (sse.bufferedBytes > 0) await sse.drained()
+        }
+        if (sent % ITEMS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
       }
-      await each(item as StreamItem<T>, sse)
-      sent++
-      if (sse.bufferedBytes > 0) await sse.drained()
-      if (sent % ITEMS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+    } catch (error) {
+      // The source of a client that has left mostly fails because it was aborted: that is not an error.
+      if (isClosed(sse)) return { sent, reason: 'closed' }
+      // Without a head it is the handler's error, answered with a status of its own.
+      if (sse.state === 'idle') throw error
+      call(() => report?.(error))
+      let isReported = false
+      call(() => {
+        const data = onError?.(error)
+        if (data === undefined) return
+        sse.send(data)
+        isReported = true
+      }, report)
+      if (end && isReported) sse.close('error')
+      else if (end) sse.cut()
+      return { sent, reason: 'failed', error }
     }
-    const rest = decoder.decode()
-    if (rest !== '') {
-      await each(rest as StreamItem<T>, sse)
-      sent++
-    }
-  } catch (error) {
-    // The source of a client that left mostly fails because it was aborted: nobody needs to hear of that.
-    if (closed(sse)) return abandon(iterator, source, sent)
-    discard(iterator, source)
-    call(() => report?.(error))
-    let data: unknown
-    call(() => {
-      data = options.onError?.(error)
-    }, report)
-    if (data !== undefined) call(() => sse.send(data), report)
-    if (end) sse.close('error')
-    return { sent, reason: 'failed', error }
+    if (isClosed(sse) && !isDone) return { sent, reason: 'closed' }
+    if (options.done !== undefined) call(() => sse.send(options.done), report)
+    if (end) sse.close('server')
+    return { sent, reason: 'done' }
+  } finally {
+    if (!isDone) origin.discard()
   }
-  if (options.done !== undefined) call(() => sse.send(options.done), report)
-  if (end) sse.close('server')
-  return { sent, reason: 'done' }
 }
 
-/** A call, because it changes under an await. */
-function closed(sse: SourceTarget): boolean {
+/** Text as it arrives in items: bytes are decoded across their borders, and no surrogate pair is cut in two. */
+class TextJoiner {
+  readonly #decoder = new TextDecoder()
+  /** A high surrogate that waits for the string after it. */
+  #rest = ''
+
+  /** The parts of an item that can be sent: usually the item itself. */
+  take(item: unknown): unknown[] {
+    if (item instanceof Uint8Array) {
+      const text = this.#decoder.decode(item, { stream: true })
+      return text === '' ? [] : [text]
+    }
+    if (typeof item !== 'string') return [...this.#flush(), item]
+    const text = this.#rest + item
+    this.#rest = /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : ''
+    if (this.#rest === '') return [text]
+    return text.length > 1 ? [text.slice(0, -1)] : []
+  }
+
+  /** What is left when the source has ended. */
+  end(): unknown[] {
+    const text = this.#decoder.decode()
+    return text === '' ? this.#flush() : [text, ...this.#flush()]
+  }
+
+  #flush(): string[] {
+    const rest = this.#rest
+    this.#rest = ''
+    return rest === '' ? [] : [rest]
+  }
+}
+
+/** A call, because the state changes under an await. */
+function isClosed(sse: SourceTarget): boolean {
   return sse.state === 'closed'
-}
-
-function abandon(iterator: SourceIterator<unknown> | undefined, source: unknown, sent: number): StreamResult {
-  discard(iterator, source)
-  return { sent, reason: 'closed' }
 }
 
 /**
@@ -134,24 +159,10 @@ function untilClosed(sse: SourceTarget): <V>(start: () => V | PromiseLike<V>) =>
   sse.closed.then(() => leave())
   return (start) =>
     new Promise((resolve, reject) => {
+      if (isClosed(sse)) return resolve(undefined)
       leave = () => resolve(undefined)
       Promise.resolve(start()).then(resolve, reject)
     })
-}
-
-/**
- * Tells the source that nobody listens any more, without waiting for it: a generator may be in the middle of an await.
- * Without an iterator the source is a promise, and what it brings is finalised when it comes.
- */
-function discard(iterator: SourceIterator<unknown> | undefined, source: unknown): void {
-  if (iterator !== undefined) {
-    call(() => Promise.resolve(iterator.return()).catch(() => {}))
-  } else {
-    ;(source as PromiseLike<Source<unknown>>).then(
-      (late) => call(() => discard(iterate(late), late)),
-      () => {},
-    )
-  }
 }
 
 function call(fn: () => unknown, report?: (error: unknown) => void): void {
@@ -160,39 +171,4 @@ function call(fn: () => unknown, report?: (error: unknown) => void): void {
   } catch (error) {
     if (report !== undefined) call(() => report(error))
   }
-}
-
-interface SourceIterator<T> {
-  next(this: void): Promise<IteratorResult<T>> | IteratorResult<T>
-  return(this: void): unknown
-}
-
-/** Throws a TypeError for what is no source. */
-function iterate<T>(source: Source<T>): SourceIterator<T> {
-  if (typeof source === 'object' && source !== null) {
-    const { getReader } = source as Partial<ReadableStream<T>>
-    const { [Symbol.asyncIterator]: async, [Symbol.iterator]: sync } = source as Partial<AsyncIterable<T> & Iterable<T>>
-    // A Web stream through its reader: its `cancel` is heard while a read is waiting, its iterator's `return` is not.
-    if (typeof getReader === 'function') {
-      const reader = (source as ReadableStream<T>).getReader()
-      return { next: () => reader.read() as Promise<IteratorResult<T>>, return: () => reader.cancel() }
-    }
-    const iterator = async?.call(source as AsyncIterable<T>) ?? sync?.call(source as Iterable<T>)
-    if (iterator !== undefined) {
-      return {
-        next: () => iterator.next(),
-        return() {
-          // A Node stream that waits for its origin only hears of it this way.
-          const { destroy } = source as { destroy?: unknown }
-          if (typeof destroy === 'function') call(() => destroy.call(source))
-          return iterator.return?.()
-        },
-      }
-    }
-  }
-  throw new TypeError('The source of stream() is a sync or async iterable, or a Web or Node readable.')
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

@@ -129,7 +129,20 @@ describe.each(flavours)('sse(), Express $version', (flavour) => {
     })
   })
 
-  it('a foreign res.sse is an error that names eventStream()', async () => {
+  it('shadows a res.sse that the response inherits', async () => {
+    const app = express()
+    ;(app as unknown as { response: object }).response = Object.create(app.response, {
+      sse: { configurable: true, value: () => 'the method of a later Express' },
+    })
+    app.use(lib.sse())
+    app.get('/', (_req, res) => {
+      res.sse.send('hi')
+      res.sse.close()
+    })
+    expect((await ask(await serve(app), '/')).body).toContain('data: hi')
+  })
+
+  it('a res.sse of the response itself, set by other code, is an error that names eventStream()', async () => {
     const app = express()
     const foreign: RequestHandler = (_req, res, next) => {
       Object.defineProperty(res, 'sse', { value: 'somebody else' })

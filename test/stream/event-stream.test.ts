@@ -131,6 +131,9 @@ describe('send', () => {
     ['an ArrayBuffer without an encoding', new ArrayBuffer(1), {}, 'base64'],
     ['text with an encoding', 'x', { encoding: 'base64' }, 'base64'],
     ['an unknown encoding', Buffer.from('x'), { encoding: 'hex' as never }, 'encoding'],
+    ['text in place of the options', 'x', 'tick' as never, 'must be an object'],
+    ['null in place of the options', 'x', null as never, 'must be an object'],
+    ['an option that does not exist', 'x', { type: 'tick' } as never, '`type`'],
     ['a fraction as a reconnection time', 'x', { retry: 1.5 }, 'retry'],
     ['text as a reconnection time', 'x', { retry: '1\ndata: y' as never }, 'retry'],
   ])('throws a TypeError for %s, and nothing is written', async (_, data, options, names) => {
@@ -150,6 +153,7 @@ describe('send', () => {
     ['LF in the type', { event: 'a\ndata: x' }, 'ERR_SSE_EVENT_TYPE'],
     ['CR in the type', { event: 'a\rdata: x' }, 'ERR_SSE_EVENT_TYPE'],
     ['NUL in the type', { event: 'a\0' }, 'ERR_SSE_EVENT_TYPE'],
+    ['half a surrogate pair in the type', { event: 'a\ud83d' }, 'ERR_SSE_EVENT_TYPE'],
     ['an empty type', { event: '' }, 'ERR_SSE_EVENT_TYPE'],
     ['the type open', { event: 'open' }, 'ERR_SSE_EVENT_TYPE'],
     ['the type error', { event: 'error' }, 'ERR_SSE_EVENT_TYPE'],

@@ -154,3 +154,19 @@ describe('heartbeats of a stream', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 })
+
+describe('a heartbeat', () => {
+  it('ends a stream whose connection is gone although its response never says so', async () => {
+    const clock = manualClock()
+    await using x = await exchange({ sse: { clock } })
+    x.sse.open()
+    await x.client
+    x.res.removeAllListeners('close')
+    x.req.socket.destroy()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(x.sse.state).toBe('open')
+    clock.advance(15_000)
+    expect(await x.sse.closed).toBe('client')
+    expect(clock.pendingTimers).toBe(0)
+  })
+})

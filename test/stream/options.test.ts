@@ -10,6 +10,7 @@ const DEFAULTS = {
   retryMs: undefined,
   maxBufferedBytes: 1_048_576,
   maxLifetimeMs: 0,
+  maxLagMs: 30_000,
   letGo: false,
   onError: undefined,
   clock: systemClock,
@@ -29,6 +30,7 @@ describe('options of a stream', () => {
       retryMs: 500,
       maxBufferedBytes: 1,
       maxLifetimeMs: 2 ** 31 - 1,
+      maxLagMs: 0,
       letGo: true,
       onError: () => {},
       clock: manualClock(),
@@ -70,7 +72,7 @@ describe('options of a stream', () => {
 
   it('refuse a name that there is not', () => {
     expect(() => resolveSseOptions({ heartbeatMs: 5 } as SseOptions)).toThrow(
-      'sse() has no option "heartbeatMs". It has: heartbeatIntervalMs, retryMs',
+      'sse() has no option `heartbeatMs`. Its options: heartbeatIntervalMs, retryMs',
     )
   })
 })

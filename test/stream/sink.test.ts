@@ -165,7 +165,7 @@ describe('ResponseSink', () => {
     x.res.destroy()
     expect(x.sse.send('a')).toBe(false)
     await x.sse.closed
-    const sink = new ResponseSink(x.res)
+    const sink = new ResponseSink(x.res, () => {})
     expect(sink.unsentBytes).toBe(sink.bufferedBytes)
     expect(sink.write(Frame.of('a'))).toBe(false)
   })
@@ -173,7 +173,7 @@ describe('ResponseSink', () => {
   it('ends a body once', async () => {
     await using x = await exchange()
     x.sse.open()
-    const sink = new ResponseSink(x.res)
+    const sink = new ResponseSink(x.res, () => {})
     sink.end(false)
     const listeners = x.res.listenerCount('finish')
     sink.end(true)

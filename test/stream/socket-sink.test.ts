@@ -322,7 +322,7 @@ describe('both paths', () => {
           expect(res.socket).toBeInstanceOf(Socket)
           return new SocketSink(res)
         }, texts)
-        expect(bare).toBe(await bytesOf((res) => new ResponseSink(res), texts))
+        expect(bare).toBe(await bytesOf((res) => new ResponseSink(res, () => {}), texts))
       }),
       { numRuns: 25 },
     )

@@ -1,10 +1,14 @@
 import { EventEmitter, once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import { createServer } from 'node:http'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
+import { type AddressInfo, connect as connectSocket } from 'node:net'
 import { PassThrough, Readable } from 'node:stream'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { describe, expect, it, vi } from 'vitest'
-import type { EventStream } from '../../src/stream/event-stream.ts'
-import type { OpenStream } from '../../src/testing/index.ts'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { type EventStream, eventStream } from '../../src/stream/event-stream.ts'
+import { manualClock, type OpenStream } from '../../src/testing/index.ts'
 import { exchange } from '../support/exchange.ts'
 
 setFlagsFromString('--expose-gc')
@@ -150,7 +154,7 @@ describe('stream', () => {
     [{ each: 5 }, 'each'],
     [{ onError: 'x' }, 'onError'],
     [{ end: 'no' }, 'end'],
-    [{ ended: true }, '"ended"'],
+    [{ ended: true }, '`ended`'],
     [null, 'options'],
     ['x', 'options'],
   ])('rejects the options %j before the head is out', async (options, names) => {
@@ -174,9 +178,7 @@ describe('stream', () => {
     await expect(x.sse.stream(Promise.resolve(late))).rejects.toMatchObject({ code: 'ERR_SSE_HEADERS_SENT' })
     await turn()
     expect(late.destroyed).toBe(true)
-    await expect(x.sse.stream(Promise.reject(new Error('late')))).rejects.toMatchObject({
-      code: 'ERR_SSE_HEADERS_SENT',
-    })
+    await expect(x.sse.stream(Promise.reject(new Error('late')))).rejects.toThrow('late')
   })
 
   it('lets the event loop have its turn, however fast source and peer are', async () => {
@@ -318,6 +320,7 @@ describe('a client that leaves', () => {
   it('is noticed while the source itself is still to come, which is finalised when it comes', async () => {
     await using x = await exchange()
     let come: (source: Readable) => void = () => {}
+    x.sse.open()
     const stream = x.sse.stream(new Promise<Readable>((resolve) => (come = resolve)))
     ;(await x.client).drop()
     expect(await stream).toEqual({ sent: 0, reason: 'closed' })
@@ -409,10 +412,10 @@ describe('a source that fails', () => {
     const client = await x.client
     expect(await dataOf(client)).toEqual(items)
     expect(client.text()).not.toContain('secret')
+    expect(client.text()).not.toContain('never')
   })
 
   it.each([
-    ['a promise that rejects', () => Promise.reject(boom)],
     [
       'a Node readable',
       () =>
@@ -438,12 +441,91 @@ describe('a source that fails', () => {
     expect(await x.sse.stream(make())).toEqual({ sent: 0, reason: 'failed', error: boom })
   })
 
-  it('may be a promise of something else', async () => {
+  it.each([
+    ['a promise that rejects', () => Promise.reject(boom), 'secret'],
+    ['a promise of a number', () => Promise.resolve(5), 'must be a sync or async iterable'],
+    ['a number', () => 5, 'must be a sync or async iterable, or a Web or Node readable, got 5.'],
+    [
+      'an iterable whose iterator cannot be made',
+      () => ({
+        [Symbol.asyncIterator]() {
+          throw boom
+        },
+      }),
+      'secret',
+    ],
+  ] as [string, () => never, string][])(
+    'is the error of the handler while the head is not out: %s',
+    async (_, make, message) => {
+      await using x = await exchange()
+      await expect(x.sse.stream(make())).rejects.toThrow(message)
+      expect(x.res.headersSent).toBe(false)
+      x.res.statusCode = 502
+      x.res.end()
+      await expect(x.client).resolves.toMatchObject({ status: 502 })
+    },
+  )
+
+  it('is a failure of the stream when its promise rejects after the head is out', async () => {
     await using x = await exchange()
-    expect(await x.sse.stream(Promise.resolve(5) as never)).toMatchObject({
-      reason: 'failed',
-      error: expect.any(TypeError),
-    })
+    x.sse.open()
+    expect(await x.sse.stream(Promise.reject(boom))).toEqual({ sent: 0, reason: 'failed', error: boom })
+    expect(await x.sse.closed).toBe('error')
+  })
+
+  it('is waited for before the head is sent', async () => {
+    await using x = await exchange()
+    let come: (items: string[]) => void = () => {}
+    const stream = x.sse.stream(new Promise<string[]>((resolve) => (come = resolve)))
+    await turn()
+    expect(x.res.headersSent).toBe(false)
+    come(['a'])
+    expect(await stream).toEqual({ sent: 1, reason: 'done' })
+  })
+
+  it.each([
+    ['without onError', undefined, /terminated|aborted|ECONNRESET|other side closed/],
+    ['with an onError that returns nothing', () => undefined, /terminated|aborted|ECONNRESET|other side closed/],
+    ['with an onError whose data has no text', () => 1n, /terminated|aborted|ECONNRESET|other side closed/],
+    ['with data of onError', () => 'failed', undefined],
+  ])('%s: a client takes the answer for complete only if it was told', async (_, onError, message) => {
+    const server = createServer((req, res) => {
+      eventStream(req, res).stream(failing('a', 'b'), { onError })
+    }).listen(0)
+    try {
+      await once(server, 'listening')
+      const answer = await fetch(`http://localhost:${(server.address() as AddressInfo).port}`)
+      if (message === undefined) expect(await answer.text()).toContain('data: failed')
+      else await expect(answer.text().catch((error) => Promise.reject(error.cause ?? error))).rejects.toThrow(message)
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
+  })
+
+  it('is cut over HTTP/1.0 and HTTP/2 as well', async () => {
+    async function* failingLater() {
+      yield 'a'
+      // The client has read all of it when the reset comes.
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      throw boom
+    }
+    const answer = (req: never, res: never) => void eventStream(req, res).stream(failingLater())
+    const http1 = createServer(answer as never).listen(0)
+    const http2 = createHttp2Server(answer as never).listen(0)
+    await Promise.all([once(http1, 'listening'), once(http2, 'listening')])
+    const socket = connectSocket((http1.address() as AddressInfo).port)
+    socket.write('GET / HTTP/1.0\r\n\r\n')
+    socket.resume()
+    const [error] = await once(socket, 'error')
+    expect(error.code).toBe('ECONNRESET')
+    const session = connectHttp2(`http://localhost:${(http2.address() as AddressInfo).port}`)
+    const request = session.request({ ':path': '/' })
+    request.resume()
+    await expect(once(request, 'close')).rejects.toMatchObject({ code: 'ERR_HTTP2_STREAM_ERROR' })
+    session.destroy()
+    http1.close()
+    http2.close()
   })
 
   it('may yield what has no text', async () => {
@@ -505,5 +587,122 @@ describe('a source that fails', () => {
     expect(onError).toHaveBeenCalledTimes(5)
     await using w = await exchange()
     expect(await w.sse.stream([], { done: 1n })).toEqual({ sent: 0, reason: 'done' })
+  })
+})
+
+describe('a source that is handed over', () => {
+  const boom = new Error('boom')
+  /** What an error listener of the process would hear. */
+  function uncaught(): unknown[] {
+    const errors: unknown[] = []
+    const hear = (error: unknown) => errors.push(error)
+    process.on('uncaughtException', hear)
+    process.on('unhandledRejection', hear)
+    onTestFinished(() => {
+      process.off('uncaughtException', hear)
+      process.off('unhandledRejection', hear)
+    })
+    return errors
+  }
+
+  const brokenSources: [string, () => never][] = [
+    ['a file that does not exist', () => createReadStream('missing')],
+    ['a promise of a file that does not exist', () => Promise.resolve(createReadStream('missing'))],
+    ['a promise that rejects', () => Promise.reject(boom)],
+    ['a promise that rejects later', () => turn().then(() => Promise.reject(boom))],
+    [
+      'a readable whose destroy() throws',
+      () =>
+        Object.assign(new PassThrough(), {
+          destroy() {
+            throw boom
+          },
+        }),
+    ],
+    [
+      'a readable that fails while it is destroyed',
+      () => new Readable({ read() {}, destroy: (_, done) => done(boom) }),
+    ],
+    ['a Web stream whose cancel() rejects', () => new ReadableStream({ cancel: () => Promise.reject(boom) })],
+    [
+      'an iterator whose return() throws',
+      () => ({
+        [Symbol.iterator]: () => ({
+          next: () => new Promise(() => {}),
+          return() {
+            throw boom
+          },
+        }),
+      }),
+    ],
+    [
+      'an iterator whose return() rejects',
+      () => ({
+        [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}), return: () => Promise.reject(boom) }),
+      }),
+    ],
+  ] as never
+  it.each(brokenSources)(
+    'never ends the process for a HEAD, a client that left, or hub.finished: %s',
+    async (_, make) => {
+      const errors = uncaught()
+      for (const request of [{ method: 'HEAD' }, { lastEventId: 'hub.finished' }, {}] as const) {
+        await using x = await exchange(request)
+        if (request.constructor === Object && Object.keys(request).length === 0) x.res.destroy()
+        await turn()
+        await x.sse.stream(make()).catch(() => {})
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      {
+        await using x = await exchange()
+        await expect(x.sse.stream(make(), { ended: true } as never)).rejects.toThrow(TypeError)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      expect(errors).toEqual([])
+    },
+  )
+})
+
+describe('text in items', () => {
+  it('is not cut between the two halves of a surrogate pair', async () => {
+    await using x = await exchange()
+    await x.sse.stream(['a\ud83d', '\ude00b', '\ud83d', '\ude00', 'c'])
+    expect(await dataOf(await x.client)).toEqual(['a', '😀b', '😀', 'c'])
+  })
+
+  it('loses nothing when the other half never comes', async () => {
+    await using x = await exchange()
+    await x.sse.stream(['a\ud83d', { b: 1 }, 'c\ud83d', 'd', 'e\ud83d'])
+    expect(await dataOf(await x.client)).toEqual(['a', '\ufffd', '{"b":1}', 'c', '\ufffdd', 'e', '\ufffd'])
+  })
+})
+
+describe('a peer that takes nothing', () => {
+  it('is cut after maxLagMs, and the source finalised', async () => {
+    const clock = manualClock()
+    await using x = await exchange({ sse: { clock, maxBufferedBytes: 1e9 } })
+    x.sse.open()
+    await x.client
+    await x.sse.drained()
+    x.req.socket.cork()
+    let finalised = false
+    async function* endless() {
+      try {
+        for (;;) {
+          yield 'x'.repeat(1_000_000)
+          await turn()
+        }
+      } finally {
+        finalised = true
+      }
+    }
+    const result = x.sse.stream(endless())
+    await vi.waitUntil(() => x.sse.bufferedBytes > 0)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    for (let i = 0; i < 6; i++) clock.advance(7_500)
+    expect(await x.sse.closed).toBe('slow')
+    expect(await result).toMatchObject({ reason: 'closed' })
+    await vi.waitUntil(() => finalised)
+    expect(clock.pendingTimers).toBe(0)
   })
 })

@@ -1,13 +1,13 @@
-import type { Clock } from '../clock.ts'
+import type { Clock } from './clock.ts'
 
-/** How often progress is looked at within the limit. */
+/** How many times the watch looks within its limit. */
 const LOOKS = 4
 
 /**
- * Watches a peer that is behind for progress, in bytes that the kernel took: a single large write may be under way for
- * long. Runs only while somebody is behind.
+ * Watches a peer that is behind for progress, counted in bytes that the kernel took: a single large write may take long.
+ * Runs only while the peer is behind.
  */
-export class LagWatch {
+export class StallWatch {
   readonly #clock: Clock
   readonly #limitMs: number
   readonly #peer: { readonly unsentBytes: number }
