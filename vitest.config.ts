@@ -1,5 +1,24 @@
 import { defineConfig } from 'vitest/config'
 
+/** Long runs: they repeat at random, or wait for processes that restart. */
+const LONG = [
+  'test/faults/**/faults.test.ts',
+  'test/sockets/soak.test.ts',
+  'test/express/fuzz.test.ts',
+  'test/demo/{examples,visitor}.test.ts',
+]
+/** Tests that start processes, compile, write files, or search for a counterexample. */
+const SYSTEM = [
+  'test/{package,readme,types}.test.ts',
+  'test/packaging/*.test.ts',
+  'test/{bench,demo,faults,sockets}/**/*.test.ts',
+  'test/broker/{sqlite,redis}/**/*.test.ts',
+  'test/hub/{interleavings,model}.test.ts',
+  'test/**/*.property.test.ts',
+]
+const E2E = 'test/e2e/**'
+
+// `npm run test:unit` runs the first project, `npm test` the first two, `npm run test:all` every one.
 export default defineConfig({
   test: {
     // Most tests wait for sockets, not for a core.
@@ -13,7 +32,15 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'all', include: ['test/**/*.test.ts'], exclude: ['test/e2e/**'] },
+        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [E2E, ...SYSTEM, ...LONG] },
+      },
+      {
+        extends: true,
+        test: { name: 'system', include: SYSTEM, exclude: [E2E, ...LONG] },
+      },
+      {
+        extends: true,
+        test: { name: 'long', include: LONG, exclude: [E2E] },
       },
       {
         // What goes over HTTP, once more: a stream behaves the same whichever way its bytes take to the peer.

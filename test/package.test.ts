@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
@@ -44,12 +45,18 @@ async function install(major: (typeof MAJORS)[number]): Promise<void> {
   rmSync(join(modules, 'package'), { recursive: true })
 }
 
+/** The declarations for `require`, one for each entry point. */
+function requireTypes(): string[] {
+  const { exports } = JSON.parse(read('package.json'))
+  return Object.values<{ types?: { require: string } }>(exports).flatMap(({ types }) => types?.require.slice(2) ?? [])
+}
+
 /** What the tarball of the package holds. */
 let packed: string[]
 
 beforeAll(async () => {
   mkdirSync(COPY)
-  for (const name of ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json', ...documents()])
+  for (const name of ['src', '.ci', 'package.json', 'tsconfig.json', 'tsconfig.build.json', ...documents()])
     cpSync(join(ROOT, name), join(COPY, name), { recursive: true })
   symlinkSync(join(ROOT, 'node_modules'), join(COPY, 'node_modules'))
   // Builds by itself: what is published is what was built from these sources.
@@ -72,16 +79,43 @@ describe('the package', () => {
   it('holds what is to be run, and its documents', () => {
     const others = packed.filter((path) => !path.startsWith('dist/')).sort()
     expect(others).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
-    expect(packed.filter((path) => !/\.(js|d\.ts|md|json)$/.test(path) && path !== 'LICENSE')).toEqual([])
+    expect(packed.filter((path) => !/\.(js|js\.map|d\.c?ts|md|json)$/.test(path) && path !== 'LICENSE')).toEqual([])
   })
 
-  it('holds both halves of every source, and nothing else', () => {
+  it('holds the code, the types and the source map of every source, and types of every entry point for require', () => {
     const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
       .filter((path) => path.endsWith('.ts'))
       .map((path) => `dist/${path.replace(/\.ts$/, '')}`)
     expect(packed.filter((path) => path.startsWith('dist/')).sort()).toEqual(
-      sources.flatMap((path) => [`${path}.d.ts`, `${path}.js`]).sort(),
+      [...sources.flatMap((path) => [`${path}.d.ts`, `${path}.js`, `${path}.js.map`]), ...requireTypes()].sort(),
     )
+  })
+
+  it('has source maps that contain their sources', () => {
+    const dist = join(folderOf('5'), 'node_modules/express-sse-hub/dist')
+    for (const file of packed.filter((path) => path.endsWith('.js.map'))) {
+      const map = JSON.parse(readFileSync(join(dist, '..', file), 'utf8'))
+      const source = read(file.replace(/^dist/, 'src').replace(/js\.map$/, 'ts'))
+      expect(map.sourcesContent, file).toEqual([source])
+      expect(readFileSync(join(dist, '..', file.slice(0, -4)), 'utf8')).toContain(`sourceMappingURL=${basename(file)}`)
+    }
+  })
+
+  it('names its repository, where to report a bug, and its author', () => {
+    const { repository, bugs, homepage, author } = JSON.parse(read('package.json'))
+    expect(repository.url).toMatch(/^git\+https:\/\/github\.com\/[\w-]+\/express-sse-hub\.git$/)
+    const url = repository.url.slice(4, -4)
+    expect([homepage, bugs.url]).toEqual([`${url}#readme`, `${url}/issues`])
+    expect(author).toMatch(/\S/)
+  })
+
+  it('has scripts that run in the shells of Linux, macOS and Windows', () => {
+    for (const [name, script] of Object.entries<string>(JSON.parse(read('package.json')).scripts)) {
+      // What cmd.exe does not know: the tools and builtins of a POSIX shell, variables, and single quotes around words.
+      expect(script.replaceAll(/"[^"]*"/g, ''), name).not.toMatch(
+        /\b(exec|rm|cp|mv|mkdir|export|cross-env)\b|[$'`;]|^\w+=/,
+      )
+    }
   })
 })
 
@@ -207,6 +241,46 @@ describe.concurrent('an application that has installed it', { timeout: 60_000 },
   })
 })
 
+describe.concurrent('a bundle that esbuild makes of an application', { timeout: 60_000 }, () => {
+  it.each(['esm', 'cjs'] as const)('runs as one file, in the format %s', async (format) => {
+    const folder = folderOf('5')
+    const entry = join(folder, `bundled-${format}.mjs`)
+    writeFileSync(
+      entry,
+      `
+import { strictEqual } from 'node:assert'
+import express from 'express'
+import { ChannelHub, sse } from 'express-sse-hub'
+import { connect } from 'express-sse-hub/client'
+import { openStream } from 'express-sse-hub/testing'
+
+const hub = new ChannelHub()
+const app = express().use(sse()).use('/channels', hub.router({ channels: ['board'], publish: 'anyone' }))
+openStream(app, '/channels/board').then(async (stream) => {
+  await hub.publish('board', { text: 'hi' })
+  strictEqual((await stream.next({ type: 'message' })).json().text, 'hi')
+  strictEqual(typeof connect, 'function')
+  await hub.close()
+  await stream[Symbol.asyncDispose]()
+  console.log('done')
+})
+`,
+    )
+    const outfile = join(folder, `bundle-${format}.${format === 'esm' ? 'mjs' : 'cjs'}`)
+    const external = ['express']
+    const { warnings } = await build({
+      entryPoints: [entry],
+      outfile,
+      format,
+      bundle: true,
+      platform: 'node',
+      external,
+    })
+    expect(warnings).toEqual([])
+    expect(await exec(process.execPath, [outfile], { timeout: 30_000 })).toEqual({ stdout: 'done\n', stderr: '' })
+  })
+})
+
 /** Every member of a class that the sources mark as internal, as `Class.member`. */
 function internals(): { module: string; type: string; member: string }[] {
   const found: { module: string; type: string; member: string }[] = []
@@ -287,6 +361,22 @@ describe('a strict TypeScript application that has installed it', () => {
     writeFileSync(join(folder, 'internals.mts'), refused.join('\n'))
     const files = ['consumer.mts', 'consumer.cts', 'internals.mts']
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: STRICT, files }))
+    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+    const { stdout } = await exec(process.execPath, [tsc, '-p', folder], { cwd: folder }).catch((error) => error)
+    expect(stdout).toBe('')
+  })
+
+  it.each([
+    ['node10', { module: 'CommonJS', moduleResolution: 'node10', ignoreDeprecations: '6.0', esModuleInterop: true }],
+    ['node16, in a project without "type": "module",', { module: 'node16' }],
+    ['node18, in a project without "type": "module",', { module: 'node18' }],
+    ['bundler', { module: 'ESNext', moduleResolution: 'bundler' }],
+  ])('resolves every entry point with moduleResolution %s', { timeout: 60_000 }, async (name, options) => {
+    const folder = join(folderOf('5'), name.slice(0, 7))
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'consumer.ts'), CONSUMER)
+    const compilerOptions = { ...STRICT, ...options }
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }))
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
     const { stdout } = await exec(process.execPath, [tsc, '-p', folder], { cwd: folder }).catch((error) => error)
     expect(stdout).toBe('')
