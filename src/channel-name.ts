@@ -11,11 +11,12 @@ export function isPattern(name: string): boolean {
 
 /**
  * Returns `name` when it is a channel name: 1–200 characters, tokens of `[A-Za-z0-9_:@-]` joined by `.`.
- * Throws ERR_SSE_CHANNEL_NAME otherwise; a pattern is not a name.
+ * Throws ERR_SSE_CHANNEL_NAME otherwise, for a wildcard as well.
  */
 export function parseChannelName(name: unknown): string {
   if (typeof name === 'string' && name.length <= MAX_LENGTH && NAME.test(name)) return name
-  const hint = typeof name === 'string' && PATTERN.test(name) ? ' A pattern cannot be published to.' : ''
+  const isWildcard = typeof name === 'string' && PATTERN.test(name)
+  const hint = isWildcard ? ' A wildcard is only taken by pattern(), to subscribe.' : ''
   throw new SseError(
     'ERR_SSE_CHANNEL_NAME',
     `${quote(name)} is not a channel name: 1-${MAX_LENGTH} characters, tokens of A-Z a-z 0-9 _ : @ - joined by dots.${hint}`,
@@ -37,6 +38,77 @@ function quote(name: unknown): string {
     : `A ${typeof name}`
 }
 
+/** `Symbol.for`, so that patterns of another copy of this package are recognised. */
+const PATTERN_OF = Symbol.for('express-sse-hub.pattern')
+
+/** A channel pattern, made by `pattern()`. */
+export interface ChannelPattern<P extends string = string> {
+  readonly [PATTERN_OF]: P
+  toString(): string
+}
+
+/**
+ * Makes a channel pattern to subscribe to: `*` stands for one token, `>` for one or more at the end (`orders.*`,
+ * `user.42.>`). A string is always taken as a name, so that a wildcard in a computed one subscribes to nothing else.
+ * Throws ERR_SSE_CHANNEL_NAME.
+ */
+export function pattern<const P extends string>(text: P): ChannelPattern<P> {
+  parseChannelOrPattern(text)
+  return Object.freeze({ [PATTERN_OF]: text, toString: () => text })
+}
+
+/** Channels to subscribe to: names, patterns, or an array of them. */
+export type ChannelSelection = string | ChannelPattern | readonly (string | ChannelPattern)[]
+
+/** The texts of a selection, checked, each once. Throws ERR_SSE_CHANNEL_NAME. */
+export function parseSelection(selection: unknown): readonly string[] {
+  return [...new Set([selection].flat().map(parseSelected))]
+}
+
+function parseSelected(one: unknown): string {
+  const text = typeof one === 'object' && one !== null ? (one as Partial<ChannelPattern>)[PATTERN_OF] : undefined
+  return text === undefined ? parseChannelName(one) : parseChannelOrPattern(text)
+}
+
+/**
+ * One safe token of a channel name for any ID: `auth0|123`, a mail address, an ID with dots. Letters, digits, `_`, `@` and
+ * `-` stay; `:` is doubled; each other byte of UTF-8 becomes `:` and two hexadecimal digits. Different IDs give different
+ * tokens, and `fromChannelToken` reverses it. Throws ERR_SSE_CHANNEL_NAME for text that is not well-formed, or whose token
+ * is longer than a channel name may be.
+ */
+export function channelToken(id: string | number | bigint): string {
+  const text = String(id)
+  if (!text.isWellFormed()) {
+    throw new SseError('ERR_SSE_CHANNEL_NAME', 'The ID of channelToken() must be well-formed text.')
+  }
+  let token = text === '' ? EMPTY_TOKEN : ''
+  for (const byte of new TextEncoder().encode(text)) {
+    const character = String.fromCharCode(byte)
+    if (character === ':') token += '::'
+    else token += /[A-Za-z0-9_@-]/.test(character) ? character : `:${byte.toString(16).padStart(2, '0')}`
+  }
+  if (token.length > MAX_LENGTH) {
+    throw new SseError('ERR_SSE_CHANNEL_NAME', `The token of an ID must have at most ${MAX_LENGTH} characters.`)
+  }
+  return token
+}
+
+/** A colon is followed by another one or by two hexadecimal digits, so no other ID has this token. */
+const EMPTY_TOKEN = ':_'
+
+/** The ID that `channelToken` made `token` of. Throws ERR_SSE_CHANNEL_NAME for anything else. */
+export function fromChannelToken(token: string): string {
+  if (token === EMPTY_TOKEN) return ''
+  const bytes: number[] = []
+  const isToken = /^(?:[A-Za-z0-9_@-]|::|:[0-9a-f]{2})+$/.test(token)
+  for (const [part] of isToken ? token.matchAll(/:[0-9a-f]{2}|::|./g) : []) {
+    bytes.push(part.length === 3 ? Number.parseInt(part.slice(1), 16) : part.charCodeAt(0))
+  }
+  const id = new TextDecoder().decode(Uint8Array.from(bytes))
+  if (isToken && channelToken(id) === token) return id
+  throw new SseError('ERR_SSE_CHANNEL_NAME', `${quote(token)} is not a token of channelToken().`)
+}
+
 /**
  * Whether everything that `asked` (a name or a pattern) can match is also matched by `entry`. With a name as `asked`
  * this is ordinary matching.
@@ -54,67 +126,72 @@ export function covers(entry: string, asked: string): boolean {
   return have.length === want.length
 }
 
-/** Whether the channel `name` is one that `pattern` stands for. */
-export function matchesPattern(pattern: string, name: string): boolean {
-  return covers(pattern, name)
-}
-
+/** A node of the tree, reached by the tokens of its label. */
 interface Node<T> {
-  readonly children: Map<string, Node<T>>
+  /** One or more tokens, joined by dots: a pattern that shares no beginning with others is a single node. */
+  label: string
+  children: Map<string, Node<T>> | undefined
   /** The value of the pattern that ends here. */
   value: T | undefined
 }
 
 /**
- * Patterns as a tree of tokens, each with a value. Looking a name up costs the number of its tokens, not of patterns.
+ * Patterns as a tree of tokens, each with a value. Looking a name up costs the number of its tokens, not of patterns, and
+ * the tree takes little more memory than the text of the patterns.
  */
 export class PatternTree<T> {
-  readonly #root: Node<T> = { children: new Map(), value: undefined }
+  readonly #root: Node<T> = { label: '', children: undefined, value: undefined }
 
   get(pattern: string): T | undefined {
-    let node: Node<T> | undefined = this.#root
-    for (const token of pattern.split('.')) {
-      node = node.children.get(token)
-      if (node === undefined) return undefined
-    }
-    return node.value
+    return this.#path(pattern)?.at(-1)?.value
   }
 
   set(pattern: string, value: T): void {
     let node = this.#root
-    for (const token of pattern.split('.')) {
-      let next = node.children.get(token)
-      if (next === undefined) {
-        next = { children: new Map(), value: undefined }
-        node.children.set(token, next)
+    let rest = pattern
+    for (;;) {
+      node.children ??= new Map()
+      const child = node.children.get(firstToken(rest))
+      if (child === undefined) {
+        node.children.set(firstToken(rest), { label: rest, children: undefined, value })
+        return
       }
-      node = next
+      const shared = sharedTokens(child.label, rest)
+      if (shared.length < child.label.length) {
+        // The child goes on below what both begin with.
+        const lower = { ...child, label: child.label.slice(shared.length + 1) }
+        child.label = shared
+        child.children = new Map([[firstToken(lower.label), lower]])
+        child.value = undefined
+      }
+      if (shared.length === rest.length) {
+        child.value = value
+        return
+      }
+      rest = rest.slice(shared.length + 1)
+      node = child
     }
-    node.value = value
   }
 
   /** Removes the pattern and every node that only it needed. */
   delete(pattern: string): void {
-    const path: [Node<T>, string][] = []
-    let node = this.#root
-    for (const token of pattern.split('.')) {
-      const next = node.children.get(token)
-      if (next === undefined) return
-      path.push([node, token])
-      node = next
-    }
-    node.value = undefined
+    const path = this.#path(pattern)
+    if (path === undefined) return
+    path.at(-1)!.value = undefined
     for (let i = path.length - 1; i >= 0; i--) {
-      const [parent, token] = path[i]!
-      const child = parent.children.get(token)!
-      if (child.value !== undefined || child.children.size > 0) return
-      parent.children.delete(token)
+      const node = path[i]!
+      if (node.value !== undefined || node.children !== undefined) return
+      const { children } = i === 0 ? this.#root : path[i - 1]!
+      children!.delete(firstToken(node.label))
+      if (children!.size > 0) return
+      if (i === 0) this.#root.children = undefined
+      else path[i - 1]!.children = undefined
     }
   }
 
   /** Calls `visit` with the value of each pattern that stands for `name`. */
   match(name: string, visit: (value: T) => void): void {
-    if (this.#root.children.size > 0) walk(this.#root, name.split('.'), 0, visit)
+    if (this.#root.children !== undefined) walk(this.#root.children, name, 0, visit)
   }
 
   /** Whether any pattern stands for `name`. */
@@ -125,18 +202,76 @@ export class PatternTree<T> {
     })
     return found
   }
+
+  /** The nodes from the root, without it, to that of the pattern. */
+  #path(pattern: string): Node<T>[] | undefined {
+    const path: Node<T>[] = []
+    let node = this.#root
+    for (let rest = pattern; ; rest = rest.slice(node.label.length + 1)) {
+      const child = node.children?.get(firstToken(rest))
+      if (child === undefined || sharedTokens(child.label, rest) !== child.label) return undefined
+      path.push(child)
+      node = child
+      if (child.label.length === rest.length) return path
+    }
+  }
 }
 
-function walk<T>(node: Node<T>, tokens: readonly string[], i: number, visit: (value: T) => void): void {
-  const token = tokens[i]
-  if (token === undefined) {
-    if (node.value !== undefined) visit(node.value)
-    return
+function firstToken(text: string): string {
+  const dot = text.indexOf('.')
+  return dot === -1 ? text : text.slice(0, dot)
+}
+
+/** The tokens that both texts begin with. */
+function sharedTokens(one: string, other: string): string {
+  let end = 0
+  let length = 0
+  while (length < one.length && one[length] === other[length]) {
+    length++
+    const isEnd = length === one.length || one[length] === '.'
+    if (isEnd && (length === other.length || other[length] === '.')) end = length
   }
-  const rest = node.children.get('>')
+  return one.slice(0, end)
+}
+
+/** Visits what matches `name` from the token at `from` on. */
+function walk<T>(children: ReadonlyMap<string, Node<T>>, name: string, from: number, visit: (value: T) => void): void {
+  const dot = name.indexOf('.', from)
+  const rest = children.get('>')
   if (rest?.value !== undefined) visit(rest.value)
-  const exact = node.children.get(token)
-  if (exact !== undefined) walk(exact, tokens, i + 1, visit)
-  const any = node.children.get('*')
-  if (any !== undefined) walk(any, tokens, i + 1, visit)
+  const exact = children.get(name.slice(from, dot === -1 ? name.length : dot))
+  if (exact !== undefined) enter(exact, name, from, visit)
+  const any = children.get('*')
+  if (any !== undefined) enter(any, name, from, visit)
+}
+
+function enter<T>(node: Node<T>, name: string, from: number, visit: (value: T) => void): void {
+  const end = matchLabel(node.label, name, from)
+  if (end === -1) return
+  if (end >= name.length) {
+    if (node.value !== undefined) visit(node.value)
+  } else if (node.children !== undefined) {
+    walk(node.children, name, end + 1, visit)
+  }
+}
+
+/** Where `name` goes on after the tokens of `label`, which it has from `from` on; -1 when it does not have them. */
+function matchLabel(label: string, name: string, from: number): number {
+  let at = from
+  for (let i = 0; i < label.length; i++) {
+    // The name has come to its end.
+    if (at > name.length || (at === name.length && label[i] !== '.')) return -1
+    if (label[i] === '>') return name.length
+    if (label[i] === '*') {
+      const dot = name.indexOf('.', at)
+      at = dot === -1 ? name.length : dot
+    } else if (label[i] === '.') {
+      if (name[at] !== '.') return -1
+      at++
+    } else {
+      if (name[at] !== label[i]) return -1
+      at++
+    }
+  }
+  return at === name.length || name[at] === '.' ? at : -1
 }

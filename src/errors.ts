@@ -20,6 +20,7 @@ const CODES = {
   ERR_SSE_BATCH_TOO_LARGE: [413, 'Batch too large'],
   ERR_SSE_BODY_CONSUMED: [500, 'Body already consumed'],
   ERR_SSE_BODY_MALFORMED: [400, 'Malformed body'],
+  ERR_SSE_BODY_TIMEOUT: [408, 'Body too slow'],
   ERR_SSE_BODY_TOO_LARGE: [413, 'Body too large'],
   ERR_SSE_BROKER_UNAVAILABLE: [503, 'Broker unavailable'],
   ERR_SSE_CHANNEL_NAME: [400, 'Invalid channel name'],

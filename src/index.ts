@@ -13,6 +13,13 @@ export type {
 export { type MemoryBrokerOptions, memoryBroker } from './broker/memory-broker.ts'
 export type { HistoryOptions, RetentionOptions } from './broker/retention.ts'
 export type { StoredEvent } from './broker/stored-event.ts'
+export {
+  type ChannelPattern,
+  type ChannelSelection,
+  channelToken,
+  fromChannelToken,
+  pattern,
+} from './channel-name.ts'
 export type { ChannelData, ChannelMap } from './channel-types.ts'
 export type { Clock } from './clock.ts'
 export { type CloseReason, isSseError, SseError, type SseErrorCode } from './errors.ts'
@@ -24,9 +31,11 @@ export {
   type PublishItem,
   type SubscribeOptions,
 } from './express/channel-hub.ts'
+export { gracefulShutdown } from './express/graceful-shutdown.ts'
+export type { SubscribeVerdict } from './express/hooks.ts'
 export { sse } from './express/middleware.ts'
 export { problemHandler } from './express/problem.ts'
-export type { ChannelRouterOptions, RouterOptions, SubscribeVerdict } from './express/router.ts'
+export type { ChannelRouterOptions, RouterOptions } from './express/router.ts'
 export type { HubEvents } from './hub/emitter.ts'
 
 export type { Gap, GapReason } from './hub/notice.ts'

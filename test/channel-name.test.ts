@@ -1,12 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  pattern as channelPattern,
+  channelToken,
   covers,
+  fromChannelToken,
   isPattern,
-  matchesPattern,
   PatternTree,
   parseChannelName,
   parseChannelOrPattern,
+  parseSelection,
 } from '../src/channel-name.ts'
 
 const refusal = expect.objectContaining({ code: 'ERR_SSE_CHANNEL_NAME', status: 400 })
@@ -49,7 +52,7 @@ describe('parseChannelName', () => {
   )
 
   it('says what is wrong, without repeating a long name', () => {
-    expect(() => parseChannelName('a.*')).toThrow('A pattern cannot be published to.')
+    expect(() => parseChannelName('a.*')).toThrow('A wildcard is only taken by pattern(), to subscribe.')
     expect(() => parseChannelName('a b')).toThrow(/^"a b" is not a channel name/)
     expect(() => parseChannelName('x'.repeat(5_000))).toThrow(/^"x{60}…" is not/)
     expect(() => parseChannelName(5)).toThrow(/^A number is not/)
@@ -101,11 +104,11 @@ function matchesNaively(pattern: string, name: string): boolean {
   return new RegExp(`^${expression}$`).test(name)
 }
 
-describe('matchesPattern', () => {
+describe('covers, with a name', () => {
   it('means what a pattern means', () => {
     fc.assert(
       fc.property(pattern, name, (pattern, name) => {
-        expect(matchesPattern(pattern, name)).toBe(matchesNaively(pattern, name))
+        expect(covers(pattern, name)).toBe(matchesNaively(pattern, name))
       }),
       { numRuns: 1_000 },
     )
@@ -185,5 +188,60 @@ describe('PatternTree', () => {
     tree.set('a', 3)
     tree.delete('a.>')
     expect([tree.get('a'), tree.get('a.>')]).toEqual([3, undefined])
+  })
+})
+
+describe('parseSelection', () => {
+  it('takes a string as a name, never as a pattern', () => {
+    for (const computed of ['user.*', '>', 'user.1.>', '*']) expect(() => parseSelection(computed)).toThrow(refusal)
+    expect(() => parseSelection(['a', '*'])).toThrow(/pattern\(\)/)
+    expect(parseSelection(['b', channelPattern('a.*'), 'b'])).toEqual(['b', 'a.*'])
+    expect(parseSelection(channelPattern('>'))).toEqual(['>'])
+  })
+
+  it.each([[null], [5], [{}], [[undefined]], [{ toString: () => 'a' }]])('refuses %j', (selection) => {
+    expect(() => parseSelection(selection)).toThrow(refusal)
+  })
+
+  it('takes patterns of another copy of the package, and checks them', () => {
+    const foreign = (text: string) => ({ [Symbol.for('express-sse-hub.pattern')]: text })
+    expect(parseSelection(foreign('a.*'))).toEqual(['a.*'])
+    expect(() => parseSelection(foreign('a b'))).toThrow(refusal)
+  })
+})
+
+describe('channelToken', () => {
+  it.each([
+    ['550e8400-e29b-41d4-a716-446655440000', '550e8400-e29b-41d4-a716-446655440000'],
+    ['auth0|123', 'auth0:7c123'],
+    ['ann@example.org', 'ann@example:2eorg'],
+    ['*', ':2a'],
+    ['a:b', 'a::b'],
+    ['é', ':c3:a9'],
+    ['', ':_'],
+    [42, '42'],
+  ])('makes of %j the token %s', (id, token) => {
+    expect(channelToken(id)).toBe(token)
+    expect(parseChannelName(`user.${token}.inbox`)).toBeDefined()
+    expect(fromChannelToken(token)).toBe(String(id))
+  })
+
+  it('gives different IDs different tokens, and reverses', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 15 }), (id) => {
+        const token = channelToken(id)
+        expect(token).toMatch(/^[A-Za-z0-9_:@-]+$/)
+        expect(fromChannelToken(token)).toBe(id)
+      }),
+    )
+  })
+
+  it('refuses what has no token', () => {
+    expect(() => channelToken('\ud83d')).toThrow(refusal)
+    expect(() => channelToken('x'.repeat(201))).toThrow(refusal)
+    expect(() => channelToken('|'.repeat(67))).toThrow(refusal)
+    for (const token of ['', ':', ':7', ':zz', 'a.b', ':41', ':_x', '::_:', ':ff']) {
+      expect(() => fromChannelToken(token), token).toThrow(refusal)
+    }
   })
 })

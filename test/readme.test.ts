@@ -73,7 +73,7 @@ const PIECES = {
   finish: { code: snippet('`sse(options?)`', 'ts'), needs: 'app, progressOf', gives: '' },
   hub: {
     code: snippet('`new ChannelHub(options?)`', 'ts', 'isEditor'),
-    needs: 'app, hub, isEditor, requireUser',
+    needs: 'app, hub, isEditor, requireEditor, requireUser',
     gives: 'id',
   },
   guarded: { code: snippet('`new ChannelHub(options?)`', 'ts', '/logout'), needs: 'app, hub, requireUser', gives: '' },
@@ -108,6 +108,7 @@ export interface Environment {
   progressOf(id: string): AsyncIterable<{ percent: number }>
   isEditor(req: Request): boolean
   requireUser: RequestHandler
+  requireEditor: RequestHandler
   signal: AbortSignal
   console: Pick<Console, 'log' | 'warn'>
   cors(options: object): RequestHandler
@@ -182,7 +183,7 @@ ${client
   for (const [name, { code, needs, gives }] of Object.entries(PIECES)) {
     write(
       `${name}.ts`,
-      `import { ChannelHub, memoryBroker, sse } from 'express-sse-hub'
+      `import { ChannelHub, channelToken, memoryBroker, pattern, sse } from 'express-sse-hub'
 import type { Environment } from './environment.ts'
 export default async function ({ ${needs} }: Environment) {
 ${code}
@@ -233,7 +234,11 @@ async function serve(piece: keyof typeof PIECES, environment: object = {}, ...be
   const app = express()
   const hub = new ChannelHub()
   app.use(sse(), ...before)
-  const given = { app, hub, requireUser, isEditor, cors, ...environment }
+  const requireEditor: express.RequestHandler = (req, res, next) => {
+    if (isEditor(req)) next()
+    else res.sendStatus(403)
+  }
+  const given = { app, hub, requireUser, requireEditor, isEditor, cors, ...environment }
   const { default: piecemeal } = await import(join(TEMP, `${piece}.ts`))
   return { hub, given: await piecemeal(given), url: await listen(app) }
 }
@@ -306,7 +311,7 @@ describe('the README', () => {
     expect(COMMANDS).toBe('npm ci && npm start\nnpm ci && npm test\n')
     expect(existsSync(join(ROOT, 'package-lock.json'))).toBe(true)
     expect(scripts.test).toMatch(/^vitest run/)
-    expect(existsSync(join(ROOT, scripts.start.replace('exec node --import tsx ', '')))).toBe(true)
+    expect(existsSync(join(ROOT, scripts.start.replace('node --import tsx ', '')))).toBe(true)
     expect(INSTALL).toContain(`express-sse-hub-${version}.tgz`)
     const driver = readFileSync(join(ROOT, 'src/broker/sqlite/driver.ts'), 'utf8')
     expect(driver).toContain(`: ${DRIVER.trim()}, or use Node 22.13`)
@@ -435,7 +440,8 @@ describe('its snippets', () => {
     expect((await open(url, '/news')).status).toBe(200)
     expect((await post(`${url}/news`, 1, { 'x-user': 'editor' })).status).toBe(403)
     const headers = { 'x-user': '7' }
-    const streams = [await open(url, '/users/7/events', { headers }), await open(url, '/me/events', { headers })]
+    const editor = { headers: { 'x-user': 'editor' } }
+    const streams = [await open(url, '/me/events', { headers }), await open(url, '/all/events', editor)]
     for (const stream of streams) await stream.next()
     await hub.publish('user.7', 'hello')
     for (const stream of streams) expect((await stream.next()).data).toBe('hello')
@@ -612,7 +618,10 @@ describe('its snippets', () => {
 
   it('shut down', async () => {
     const port = await freePort()
-    const board = APP.replace('export { app }', '')
+    const board = APP.replace('export { app }', '').replace(
+      'import { sse, ChannelHub }',
+      'import { sse, ChannelHub, gracefulShutdown }',
+    )
     write('shutdown.ts', `${board}\n${SHUTDOWN.replaceAll('3000', String(port))}\nconsole.log('ready')`)
     const { child } = await run('shutdown.ts')
     const stream = await open(`http://localhost:${port}`, '/channels/board')
@@ -787,7 +796,7 @@ describe('its tables of options', () => {
         checked++
       }
     }
-    expect(checked).toBe(15)
+    expect(checked).toBe(16)
     expect(source).toContain('{ maxEvents: 1000, maxAgeMs: HOUR_MS }')
     const [, durability] = rows(SQLITE_HEADING).filter(([name]) => /^`(?:file|durability)`$/.test(name!))
     const options = readFileSync(join(ROOT, 'src/broker/sqlite/options.ts'), 'utf8')
@@ -829,7 +838,7 @@ describe('its tables of the API', () => {
     ['CountedStats', 'hub/stats.ts', '`new ChannelHub(options?)`'],
     ['ChannelHandle<Data = unknown>', 'express/channel-hub.ts', '`new ChannelHub(options?)`'],
     ['PublishReceipt', 'hub/publisher.ts', '`new ChannelHub(options?)`'],
-    ['SubscribeInit', 'hub/subscribe-init.ts', '`new ChannelHub(options?)`'],
+    ['SubscribeOptions', 'hub/subscribe-request.ts', '`new ChannelHub(options?)`'],
     ['PublishOptions', 'hub/publisher.ts', '`new ChannelHub(options?)`'],
     ['SendOptions', 'stream/send.ts', '`sse(options?)`'],
     ['SourceOptions<T, Stream>', 'stream/source.ts', '`sse(options?)`'],
@@ -896,10 +905,10 @@ describe('its table of limits', () => {
     'Event ID of your own': ['protocol/fields.ts', '{1,128}$/'],
     'Idempotency key': ['hub/publisher.ts', '[\\x20-\\x7e]{1,200}'],
     'Idempotency keys remembered': ['broker/idempotency.ts', 'KEY_LIFETIME_MS = 600000', 'MAX_KEYS = 100000'],
-    'Conflation key': ['hub/publisher.ts', '^.{1,200}$'],
+    'Conflation key': ['hub/publisher.ts', '{1,200}$/su'],
     'Encoded event': ['hub/options.ts', "'maxEventBytes', options.maxEventBytes, 1048576"],
     'Request body': ['express/router.ts', "'maxBodyBytes', options.maxBodyBytes, 1048576"],
-    Batch: ['hub/publisher.ts', 'MAX_EVENTS = 1000', 'MAX_BYTES = 1048576'],
+    Batch: ['hub/publisher.ts', 'MAX_BATCH_EVENTS = 1000', 'MAX_BATCH_BYTES = 1048576'],
     'Channels of a subscription': ['hub/options.ts', 'maxChannelsPerSubscription, 64'],
     Rewind: ['hub/reads.ts', 'REWIND: PageLimit = { events: 1000, bytes: 1048576 }'],
     'History of a channel': ['broker/retention.ts', 'HOUR_MS = 3600000', '{ maxEvents: 1000, maxAgeMs: HOUR_MS }'],

@@ -15,9 +15,10 @@ export function payloadDigest({
   data,
   json,
   conflationKey,
-}: Pick<NewEvent, 'event' | 'data' | 'json' | 'conflationKey'>): string {
+  batch,
+}: Pick<NewEvent, 'event' | 'data' | 'json' | 'conflationKey' | 'batch'>): string {
   return createHash('sha256')
-    .update(JSON.stringify([event ?? null, json, conflationKey ?? null]))
+    .update(JSON.stringify([event ?? null, json, conflationKey ?? null, batch ?? null]))
     .update('\n')
     .update(data)
     .digest('base64')
@@ -31,7 +32,7 @@ export function scopedKey({ channel, idempotencyKey }: Pick<NewEvent, 'channel' 
 export function idempotencyMismatch(channel: string): SseError {
   return new SseError(
     'ERR_SSE_IDEMPOTENCY_MISMATCH',
-    `This idempotency key was used on channel ${channel} for another payload. A repeat repeats the payload; a new event takes a new key.`,
+    `This idempotency key was used on channel ${channel} for another payload. Retry with the same payload, or use a new key.`,
   )
 }
 

@@ -1,7 +1,8 @@
-import { type Clock, clockOption } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { SseError } from '../errors.ts'
 import { optionsObject } from '../option.ts'
 import { type Cursor, newEpoch } from '../protocol/cursor.ts'
+import { serverClockOption } from '../server-clock.ts'
 import type { Broker, BrokerListener, Group, NewEvent, Outcome, Page, PageLimit, Receipt, Selector } from './broker.ts'
 import { History } from './history.ts'
 import { idempotencyMismatch, KeyMemory, payloadDigest, scopedKey } from './idempotency.ts'
@@ -23,7 +24,7 @@ export interface MemoryBrokerOptions {
  */
 export function memoryBroker(options?: MemoryBrokerOptions): Broker {
   const { history, clock } = optionsObject('memoryBroker()', options, ['history', 'clock'])
-  return new MemoryBroker(resolveHistoryOptions(history), clockOption(clock))
+  return new MemoryBroker(resolveHistoryOptions(history), serverClockOption(clock))
 }
 
 class MemoryBroker implements Broker {

@@ -13,6 +13,8 @@ export interface NewEvent {
   readonly conflationKey: string | undefined
   /** Scoped to the channel; kept 10 minutes or for the last 100,000 keys, whichever is shorter. */
   readonly idempotencyKey: string | undefined
+  /** Of an event that was sent in a batch under one key: what the whole batch was. A part of the payload of its key. */
+  readonly batch?: string | undefined
   /** The encoded block without its `id` line. */
   readonly fields: string
   /** The length of `fields` in bytes of UTF-8: what limits and retention count. */

@@ -1,42 +1,75 @@
 import type { IncomingMessage } from 'node:http'
+import type { Clock } from '../clock.ts'
 import { SseError } from '../errors.ts'
 
+/** Bounds of a body. */
+export interface BodyLimits {
+  readonly maxBytes: number
+  /** Milliseconds until the whole body must be there; 0 = no limit. */
+  readonly timeoutMs: number
+  readonly clock: Clock
+}
+
+const FIRST_BYTES = 4_096
+
 /**
- * The body of a request as its bytes. Rejects with ERR_SSE_BODY_TOO_LARGE as soon as there are more than `maxBytes`,
- * and with ERR_SSE_BODY_MALFORMED when the request ends before its body.
+ * The body of a request as its bytes. Rejects with ERR_SSE_BODY_TOO_LARGE as soon as there are more than `maxBytes`, with
+ * ERR_SSE_BODY_TIMEOUT when it takes too long, and with ERR_SSE_BODY_MALFORMED when the request ends before its body.
  *
  * The bytes, because their text is decoded strictly here, where Express's text parsers replace what is malformed; and
- * whatever the headers say of a length, because HTTP/2 need not say it.
+ * whatever the headers say of a length, because HTTP/2 need not say it. They are copied into one buffer that grows: a body
+ * in chunks of one byte would otherwise keep 258 bytes for each.
  */
-export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+export function readBody(req: IncomingMessage, { maxBytes, timeoutMs, clock }: BodyLimits): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
+    let buffer = Buffer.alloc(0)
     let length = 0
+    let timer: unknown
     const onEnd = () => {
+      clock.clearTimeout(timer)
       // 'close' follows; the other listeners are called no more and go with the request.
       req.off('close', onCut)
-      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length))
+      resolve(buffer.subarray(0, length))
     }
     const fail = (error: SseError) => {
+      clock.clearTimeout(timer)
       req.off('data', onData).off('end', onEnd).off('error', onCut).off('close', onCut)
-      // What is still to come is read and dropped, so that the peer gets to read the answer.
-      req.on('error', () => {}).resume()
+      dropBody(req)
       reject(error)
     }
     const onData = (chunk: Buffer) => {
-      length += chunk.length
-      if (length > maxBytes) fail(tooLarge(maxBytes))
-      else chunks.push(chunk)
+      if (length + chunk.length > maxBytes) return fail(tooLarge(maxBytes))
+      if (length + chunk.length > buffer.length) {
+        const larger = Buffer.allocUnsafe(Math.max(FIRST_BYTES, 2 * buffer.length, length + chunk.length))
+        buffer.copy(larger, 0, 0, length)
+        buffer = larger
+      }
+      length += chunk.copy(buffer, length)
     }
     const onCut = () => fail(new SseError('ERR_SSE_BODY_MALFORMED', 'The request ended before its body.'))
     if (Number(req.headers['content-length']) > maxBytes) return fail(tooLarge(maxBytes))
-    // Somebody in front came to the end of a body of no bytes, which does not count as having read it.
+    // A middleware came to the end of a body of no bytes, which does not count as having read it.
     if (req.readableEnded) return onEnd()
     if (req.destroyed) return onCut()
+    if (timeoutMs > 0) timer = clock.setTimeout(() => fail(tooSlow(timeoutMs)), timeoutMs)
     req.on('data', onData).on('end', onEnd).on('error', onCut).on('close', onCut)
   })
 }
 
+/**
+ * Reads and drops what is still to come of a body, so that the peer gets to read the answer, and the connection to serve
+ * its next request.
+ */
+export function dropBody(req: IncomingMessage): void {
+  req.on('error', () => {}).resume()
+}
+
 function tooLarge(maxBytes: number): SseError {
   return new SseError('ERR_SSE_BODY_TOO_LARGE', `A body has at most ${maxBytes} bytes (maxBodyBytes).`)
+}
+
+function tooSlow(timeoutMs: number): SseError {
+  return new SseError('ERR_SSE_BODY_TIMEOUT', `The body did not arrive within ${timeoutMs} ms (bodyTimeoutMs).`, {
+    headers: { Connection: 'close' },
+  })
 }

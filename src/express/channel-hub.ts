@@ -1,8 +1,7 @@
 import type { Router } from 'express'
 import { memoryBroker } from '../broker/memory-broker.ts'
-import { parseChannelName } from '../channel-name.ts'
+import { type ChannelPattern, type ChannelSelection, parseChannelName, parseSelection } from '../channel-name.ts'
 import type { ChannelData, ChannelMap, HeardData, Publishable } from '../channel-types.ts'
-import { isSseError } from '../errors.ts'
 import type { HubEvents } from '../hub/emitter.ts'
 import { Hub } from '../hub/hub.ts'
 import { type HubOptions, resolveHubOptions } from '../hub/options.ts'
@@ -10,19 +9,17 @@ import { newEvent, type PublishOptions, type PublishReceipt } from '../hub/publi
 import type { ChannelEvent, ChannelGap } from '../hub/reader.ts'
 import type { HubCloseOptions } from '../hub/shutdown.ts'
 import type { HubStats } from '../hub/stats.ts'
-import type { Admission, SubscribeInit } from '../hub/subscribe-init.ts'
+import { parseAfter, parseRewind, type SubscribeOptions } from '../hub/subscribe-request.ts'
 import type { Subscription } from '../hub/subscription.ts'
-import { optionsObject } from '../option.ts'
-import { type EventStream, FINISHED_ID } from '../stream/event-stream.ts'
-import { addressOf } from './address.ts'
-import { isOverload, sendOverload, sendProblem } from './problem.ts'
+import { booleanOption, optionsObject, show, wrongOption } from '../option.ts'
+import type { EventStream } from '../stream/event-stream.ts'
 import { type ChannelRouterOptions, hubRouter, type RouterOptions } from './router.ts'
+import { serveSubscription } from './subscribe.ts'
 
-/** Options of `subscribe()`. */
-export interface SubscribeOptions extends SubscribeInit {}
+export type { SubscribeOptions }
 
 /** Options of `events()`. */
-export interface EventsOptions extends Pick<SubscribeInit, 'after' | 'rewind'> {
+export interface EventsOptions extends Pick<SubscribeOptions, 'after' | 'rewind'> {
   /** Ends the iteration. */
   signal?: AbortSignal | undefined
 }
@@ -104,11 +101,7 @@ export class ChannelHub<Channels extends ChannelMap = any> {
    * and when the client has left, the subscription that is resolved is closed. Rejects with a TypeError for wrong
    * arguments, and ERR_SSE_SUBSCRIBED for a stream that has a subscription.
    */
-  subscribe(
-    stream: EventStream,
-    channels: string | readonly string[],
-    options?: SubscribeOptions,
-  ): Promise<Subscription> {
+  subscribe(stream: EventStream, channels: ChannelSelection, options?: SubscribeOptions): Promise<Subscription> {
     return this.#handled(this.#subscribe(stream, channels, options))
   }
 
@@ -117,11 +110,13 @@ export class ChannelHub<Channels extends ChannelMap = any> {
    * needs no buffer. Begins at the call; end it with `return()` or `signal` (a loop does so when it is left).
    */
   events<const C extends string>(
-    channels: C | readonly C[],
+    channels: C | ChannelPattern<C> | readonly (C | ChannelPattern<C>)[],
     options?: EventsOptions,
   ): ChannelEvents<HeardData<Channels, C>> {
     const { after, rewind, signal } = optionsObject('events()', options, ['after', 'rewind', 'signal'])
-    return this.#hub.events(channels, { after, rewind, signal }) as ChannelEvents<HeardData<Channels, C>>
+    if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongOption('signal', 'an AbortSignal', signal)
+    const init = { after: parseAfter(after, ''), rewind, signal }
+    return this.#hub.events(parseSelection(channels), init) as ChannelEvents<HeardData<Channels, C>>
   }
 
   /** A handle for one channel. Throws ERR_SSE_CHANNEL_NAME. */
@@ -139,17 +134,21 @@ export class ChannelHub<Channels extends ChannelMap = any> {
       publish: (data, options) => this.publish(name, data, options),
       subscribe: (stream, options) => this.subscribe(stream, name, options),
       events: (options) => this.events(name, options) as ChannelEvents<ChannelData<Channels, C>>,
-      router: (options) => hubRouter(hub, { ...options, channel: () => name }, this.#serve),
+      router: (options) => hubRouter(hub, { ...options, channel: () => name }),
     }
   }
 
   /** Routes: GET subscribes, POST publishes. Throws a TypeError that names a wrong option. */
   router(options: RouterOptions): Router {
-    return hubRouter(this.#hub, options, this.#serve)
+    return hubRouter(this.#hub, options)
   }
 
-  /** Closes every subscription that matches, with `'revoked'`. Returns how many. */
+  /**
+   * Closes every subscription that matches, with `'revoked'`. Returns how many. A request whose `subscribe` hook has not
+   * answered yet is matched when it has: a verdict from before this call opens no stream after it.
+   */
   disconnect(matches: (subscription: Subscription) => boolean): number {
+    if (typeof matches !== 'function') throw wrongOption('matches', 'a function', matches)
     return this.#hub.disconnect(matches)
   }
 
@@ -185,6 +184,7 @@ export class ChannelHub<Channels extends ChannelMap = any> {
   }
 
   async #publish(items: readonly PublishItem[]): Promise<PublishReceipt[]> {
+    if (!Array.isArray(items)) throw new TypeError(`publishAll() must be given an array of events, got ${show(items)}.`)
     const { maxEventBytes } = this.#hub.options
     const events = items.map(({ channel, data, ...options }) => newEvent(channel, data, options, maxEventBytes))
     return events.length === 0 ? [] : this.#hub.publish(events)
@@ -192,51 +192,30 @@ export class ChannelHub<Channels extends ChannelMap = any> {
 
   async #subscribe(
     stream: EventStream,
-    channels: string | readonly string[],
+    channels: ChannelSelection,
     options: SubscribeOptions | undefined,
   ): Promise<Subscription> {
-    if (typeof stream?.claim !== 'function') throw new TypeError('subscribe() takes an event stream first: res.sse.')
-    const init = optionsObject('subscribe()', options, SUBSCRIBE_NAMES)
-    const subscription = await this.#serve(stream, [channels].flat(), init, {})
+    if (typeof stream?.claim !== 'function')
+      throw new TypeError(`subscribe() must be given an event stream first, such as res.sse, got ${show(stream)}.`)
+    const { after, rewind, envelope, info } = optionsObject('subscribe()', options, SUBSCRIBE_NAMES)
+    const asksForEnvelope = () => stream.query('envelope') === '1'
+    const subscription = await serveSubscription(this.#hub, stream, () => parseSelection(channels), {
+      form:
+        booleanOption('envelope', envelope, false) || (envelope === undefined && asksForEnvelope())
+          ? 'envelope'
+          : 'plain',
+      info,
+      after: parseAfter(after, stream.lastEventId),
+      rewind: parseRewind(rewind),
+    })
     if (stream.letsGo) stream.letGo()
     return subscription
   }
 
-  readonly #serve = async (
-    stream: EventStream,
-    channels: readonly string[],
-    init: SubscribeInit,
-    admission: Admission,
-  ): Promise<Subscription> => {
-    const hub = this.#hub
-    // Both are there until a stream is open, and to whom they have gone since nothing can be answered.
-    const res = stream.response
-    const req = res?.req
-    try {
-      hub.parseNames(channels)
-      // A stream that has let go of its request counts for its peer, which may be a proxy: for no less than its client.
-      const address = hub.options.maxStreamsPerAddress > 0 ? addressOf(req ?? { socket: stream }) : undefined
-      // For these the head, or 204, is the whole answer, and nothing is subscribed.
-      if (stream.lastEventId === FINISHED_ID) {
-        if (stream.state === 'idle') stream.commit()
-      } else if (req?.method === 'HEAD' && stream.state === 'idle') {
-        hub.assertOpen()
-        hub.assertRoom(address)
-        stream.commit()
-      }
-      if (stream.state === 'closed') return hub.closedSubscription(stream, init.info)
-      return await hub.subscribe(stream, channels, init, { ...admission, address })
-    } catch (error) {
-      if (!isSseError(error) || error.status === 500) throw error
-      if (res === undefined || stream.state !== 'idle' || res.headersSent) throw error
-      hub.emit('refused', { req: res.req, code: error.code, status: error.status })
-      if (isOverload(error)) sendOverload(res, stream.retryMs, error)
-      else sendProblem(res, error)
-      return hub.closedSubscription(stream, init.info)
-    }
-  }
-
-  /** Somebody may not await it: that is no reason to end a process. To be the last step: what is derived is another promise. */
+  /**
+   * Marks the promise as handled, so that a call that is not awaited cannot end the process. Call it last: a promise that
+   * is derived from it would be unhandled again.
+   */
   #handled<T>(promise: Promise<T>, channel?: string): Promise<T> {
     promise.catch((error) => this.#hub.failed(error, { channel }))
     return promise

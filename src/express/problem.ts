@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { ErrorRequestHandler } from 'express'
-import { isSseError, type SseError } from '../errors.ts'
+import { isSseError, type SseError, type SseErrorCode } from '../errors.ts'
 import { closedFrame } from '../hub/notice.ts'
 import { namesEventStream, sendHead } from '../stream/handshake.ts'
 
@@ -9,9 +9,16 @@ import { namesEventStream, sendHead } from '../stream/handshake.ts'
 /** The README has a heading for each code. */
 const README = 'https://www.npmjs.com/package/express-sse-hub'
 
+/** What the broker says of its trouble is for the operator: it may speak of the disk. */
+const INTERNAL: Partial<Record<SseErrorCode, string>> = {
+  ERR_SSE_BROKER_UNAVAILABLE: 'The log is not available now: try again later.',
+  ERR_SSE_PUBLISH_UNKNOWN: 'The event may have been published or not: retry with the same key.',
+}
+
 /** Answers with an RFC 9457 problem document. The response must not have begun. */
 export function sendProblem(res: ServerResponse, error: SseError): void {
-  const { code, title, status, detail, headers } = error
+  const { code, title, status, headers } = error
+  const detail = INTERNAL[code] ?? error.detail
   const body = JSON.stringify({ type: `${README}#${code.toLowerCase()}`, title, status, code, detail })
   res.statusCode = status
   // Random, so that those who were refused together do not come back together.

@@ -1,11 +1,13 @@
 import { isUtf8 } from 'node:buffer'
+import { createHash } from 'node:crypto'
 import type { Request } from 'express'
 import type { NewEvent } from '../broker/broker.ts'
-import { SseError } from '../errors.ts'
-import { encodeNewEvent, parseIdempotencyKey } from '../hub/publisher.ts'
+import { SseError, type SseErrorCode } from '../errors.ts'
+import { encodeNewEvent, MAX_BATCH_EVENTS, parseConflationKey, parseIdempotencyKey } from '../hub/publisher.ts'
 import { type DataText, encodeValue } from '../protocol/encode.ts'
-import { queryOf } from '../stream/handshake.ts'
-import { readBody } from './body.ts'
+import { type BodyLimits, readBody } from './body.ts'
+import { jsonText } from './json-text.ts'
+import { queryValues } from './query.ts'
 
 /** What a POST publishes. */
 export interface PublishRequest {
@@ -15,64 +17,52 @@ export interface PublishRequest {
 }
 
 const ACCEPT_POST = 'application/json, text/plain, application/x-www-form-urlencoded, application/x-ndjson'
-const MAX_BATCH = 1_000
 
 type Form = 'json' | 'text' | 'form' | 'ndjson'
 
 /** Reads the events of a POST to one channel. Rejects with what is wrong with the request; nothing is published then. */
 export class PublishReader {
-  readonly #maxBodyBytes: number
+  readonly #body: BodyLimits
   readonly #maxEventBytes: number
 
-  constructor(maxBodyBytes: number, maxEventBytes: number) {
-    this.#maxBodyBytes = maxBodyBytes
+  constructor(body: BodyLimits, maxEventBytes: number) {
+    this.#body = body
     this.#maxEventBytes = maxEventBytes
   }
 
   async read(req: Request, channel: string): Promise<PublishRequest> {
     const form = mediaTypeOf(req)
     const key = idempotencyKeyOf(req)
-    const query = queryOf(req)
-    const event = only(query, 'event')
-    const conflationKey = only(query, 'conflationKey')
-    const body = await this.#body(req)
-    const make = (data: DataText, type: string | undefined, idempotencyKey: string | undefined): NewEvent =>
-      encodeNewEvent({ channel, data, event: type, conflationKey, idempotencyKey }, this.#maxEventBytes)
+    const type = only(req, 'event', 'ERR_SSE_EVENT_TYPE')
+    const conflationKey = conflationKeyOf(req)
+    const body = await this.#readBody(req)
+    const make = (data: DataText, event: string | undefined, idempotencyKey: string | undefined, batch?: string) =>
+      encodeNewEvent({ channel, data, event, conflationKey, idempotencyKey, batch }, this.#maxEventBytes)
 
     if (form === 'ndjson') {
-      const lines = text(body)
-        .split('\n')
-        .filter((line) => line.trim() !== '')
-      if (lines.length === 0) throw malformed('The batch has no line.')
-      if (lines.length > MAX_BATCH)
-        throw new SseError('ERR_SSE_BATCH_TOO_LARGE', `A batch has at most ${MAX_BATCH} lines.`)
-      const events = lines.map((line, i) =>
-        // NUL is in no header, so the key of a line is the key of nothing else.
-        make(
-          encode(json(line, `Line ${i + 1}`), `Line ${i + 1}`),
-          event,
-          key === undefined ? undefined : `${key}\0${i}`,
-        ),
-      )
-      return { events, batch: true }
+      const values = batchOf(withoutMark(text(body)))
+      // The key names the whole batch: the same line in another batch is another payload.
+      const batch = key === undefined ? undefined : digestOf(values)
+      const lineKey = (i: number) => (key === undefined ? undefined : `${key}\0${i}`)
+      return { events: values.map((value, i) => make(value, type, lineKey(i), batch)), batch: true }
     }
     if (form === 'form') {
       const fields = formFields(body)
-      if (event !== undefined && fields.event !== undefined) {
+      if (type !== undefined && fields.event !== undefined) {
         throw new SseError('ERR_SSE_EVENT_TYPE', 'The event type is given twice: in the query and in the form.')
       }
-      return { events: [make({ text: fields.data, json: false }, event ?? fields.event, key)], batch: false }
+      return { events: [make({ text: fields.data, json: false }, type ?? fields.event, key)], batch: false }
     }
     return {
-      events: [make(form === 'text' ? { text: text(body), json: false } : value(body), event, key)],
+      events: [make(form === 'text' ? { text: text(body), json: false } : value(body), type, key)],
       batch: false,
     }
   }
 
-  /** The body: bytes when nobody has read it, else what a parser in front has made of it. */
-  async #body(req: Request): Promise<unknown> {
+  /** The body: bytes when nothing has read it, else what a parser in front has made of it. */
+  async #readBody(req: Request): Promise<unknown> {
     // Never the shape of `req.body`: Express 4 makes an empty object of a body that it did not read.
-    if (req.readableDidRead === false) return readBody(req, this.#maxBodyBytes)
+    if (req.readableDidRead === false) return readBody(req, this.#body)
     const body: unknown = req.body
     if (body === undefined) {
       throw new SseError(
@@ -82,6 +72,22 @@ export class PublishReader {
     }
     return body
   }
+}
+
+/** The values of a batch, one JSON text a line. */
+function batchOf(source: string): DataText[] {
+  const lines = source.split('\n').filter((line) => line.trim() !== '')
+  if (lines.length === 0) throw malformed('The batch has no line.')
+  if (lines.length > MAX_BATCH_EVENTS) {
+    throw new SseError('ERR_SSE_BATCH_TOO_LARGE', `A batch has at most ${MAX_BATCH_EVENTS} lines.`)
+  }
+  return lines.map((line, i) => jsonText(line, `Line ${i + 1}`))
+}
+
+function digestOf(values: readonly DataText[]): string {
+  const hash = createHash('sha256')
+  for (const { text, json } of values) hash.update(`${json}\n${text}\n`)
+  return hash.digest('base64')
 }
 
 function mediaTypeOf(req: Request): Form {
@@ -112,80 +118,76 @@ function unsupported(detail: string, headers?: Record<string, string>): SseError
   return new SseError('ERR_SSE_MEDIA_TYPE', hint, { headers: { 'Accept-Post': ACCEPT_POST, ...headers } })
 }
 
+/**
+ * What a key of a request begins with, and one of the application cannot: a visitor must not be able to repeat or replace
+ * events that the application publishes.
+ */
+const FROM_HTTP = '\0'
+
 /** draft-ietf-httpapi-idempotency-key-header: a quoted string; a bare token means the same. */
 function idempotencyKeyOf(req: Request): string | undefined {
   const header = req.get('Idempotency-Key')
   if (header === undefined) return undefined
-  if (!header.startsWith('"')) return parseIdempotencyKey(header)
-  // RFC 9651 section 3.3.3. What is no such string, two of them for one, is no key.
+  // RFC 9651 section 3.3.3. Anything else in quotes, such as two strings for one, is not a key.
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header)
-  return parseIdempotencyKey(quoted?.[1]?.replaceAll(/\\(["\\])/g, '$1'))
+  const key = header.startsWith('"') ? quoted?.[1]?.replaceAll(/\\(["\\])/g, '$1') : header
+  return FROM_HTTP + parseIdempotencyKey(key)
 }
 
-function only(query: URLSearchParams, name: string): string | undefined {
-  const values = query.getAll(name)
-  if (values.length > 1) {
-    const code = name === 'event' ? 'ERR_SSE_EVENT_TYPE' : 'ERR_SSE_CONFLATION_KEY'
-    throw new SseError(code, `The query parameter ${name} is given ${values.length} times.`)
-  }
+function conflationKeyOf(req: Request): string | undefined {
+  const key = only(req, 'conflationKey', 'ERR_SSE_CONFLATION_KEY')
+  return key === undefined ? undefined : FROM_HTTP + parseConflationKey(key)
+}
+
+function only(req: Request, name: string, code: SseErrorCode): string | undefined {
+  const values = queryValues(req, name, code)
+  if (values.length > 1) throw new SseError(code, `The query parameter ${name} is given ${values.length} times.`)
   return values[0]
 }
 
 function formFields(body: unknown): { data: string; event: string | undefined } {
-  const fields =
-    typeof body === 'object' && body !== null && !Buffer.isBuffer(body)
-      ? new Map(Object.entries(body).map(([name, value]) => [name, [value].flat()]))
-      : groupFields(new URLSearchParams(text(body)))
-  const data = fields.get('data')
-  if (data?.length !== 1 || typeof data[0] !== 'string') {
+  const isParsed = typeof body === 'object' && body !== null && !Buffer.isBuffer(body)
+  const fields = isParsed ? undefined : new URLSearchParams(withoutMark(text(body)))
+  const valuesOf = (name: string): unknown[] =>
+    fields?.getAll(name) ?? [(body as Record<string, unknown>)[name] ?? []].flat()
+  const data = valuesOf('data')
+  if (data.length !== 1 || typeof data[0] !== 'string') {
     throw new SseError(
       'ERR_SSE_DATA_MISSING',
-      'A form has the field data, once, and event if need be. To send JSON with curl use --json, or -H "Content-Type: application/json".',
+      'A form needs the field data, once. To send JSON with curl use --json, or -H "Content-Type: application/json".',
     )
   }
-  const event = fields.get('event')
-  if (event !== undefined && event.length !== 1) {
-    throw new SseError('ERR_SSE_EVENT_TYPE', `The form field event is given ${event.length} times.`)
-  }
-  return { data: data[0], event: event?.[0] as string | undefined }
-}
-
-function groupFields(fields: URLSearchParams): Map<string, unknown[]> {
-  const grouped = new Map<string, unknown[]>()
-  for (const [name, value] of fields) grouped.set(name, [...(grouped.get(name) ?? []), value])
-  return grouped
+  const event = valuesOf('event')
+  if (event.length > 1) throw new SseError('ERR_SSE_EVENT_TYPE', `The form field event is given ${event.length} times.`)
+  return { data: data[0], event: event[0] as string | undefined }
 }
 
 /** The body as text. */
 function text(body: unknown): string {
   if (typeof body === 'string') return body
   if (!Buffer.isBuffer(body)) {
-    throw new SseError('ERR_SSE_BODY_CONSUMED', 'A parser in front has made something else than text of this body.')
+    throw new SseError(
+      'ERR_SSE_BODY_CONSUMED',
+      'Another body parser already parsed this body into something other than text.',
+    )
   }
   if (!isUtf8(body)) throw malformed('The body is not UTF-8.')
-  // Verbatim: a byte order mark at the start stays.
   return body.toString('utf8')
 }
 
-/** The value of a JSON body: as a parser in front has made it, else parsed here. */
+/** One byte-order mark before the text is not a part of it. */
+function withoutMark(text: string): string {
+  return text.startsWith('\ufeff') ? text.slice(1) : text
+}
+
+/** The value of a JSON body: its own text, or the text of what a parser in front has made of it. */
 function value(body: unknown): DataText {
-  return encode(Buffer.isBuffer(body) ? json(text(body), 'The body') : body, 'The body')
-}
-
-/** What was read without recursion may be too deep to be written with it. */
-function encode(value: unknown, what: string): DataText {
+  if (Buffer.isBuffer(body)) return jsonText(withoutMark(text(body)), 'The body')
   try {
-    return encodeValue(value)
+    return encodeValue(body)
   } catch (error) {
-    throw error instanceof RangeError ? malformed(`${what} is nested too deep.`) : error
-  }
-}
-
-function json(source: string, what: string): unknown {
-  try {
-    return JSON.parse(source)
-  } catch {
-    throw malformed(`${what} is not JSON.`)
+    // What was read without recursion may be too deep to be written with it.
+    throw error instanceof RangeError ? malformed('The body is nested too deep.') : error
   }
 }
 

@@ -61,6 +61,8 @@ export class ChannelSelector implements Selector {
   holders = 0
   /** Subscriptions that have written their first block, live or catching up. */
   subscriptions = 0
+  /** Those of them for which each channel of a pattern is decided on its own. */
+  readonly restricted = new Set<LiveSubscription>()
   /** Live subscriptions that hear all of it, by form. Their position is the hub's own, so being live costs nothing. */
   readonly rows: Record<FrameForm, Row> = { plain: new Row(), envelope: new Row() }
   /** Live subscriptions for which each channel of a pattern is decided by itself. */

@@ -1,15 +1,18 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import type { CloseReason, SseErrorCode } from '../errors.ts'
+import { show, wrongOption } from '../option.ts'
+import { inThisContext } from '../server-clock.ts'
 import type { Gap } from './notice.ts'
 import type { Subscription } from './subscription.ts'
 
-/** What a hub tells those who listen with `on()`. */
+/** The events of a hub, for `on()`. */
 export interface HubEvents {
   /** A subscription has written its first block. */
   subscribe: [subscription: Subscription]
   /** A subscription that had written its first block has ended. */
   unsubscribe: [subscription: Subscription, reason: CloseReason]
-  /** A subscriber was told that something is missing. */
+  /** A gap was reported to a subscriber. */
   gap: [subscription: Subscription, gap: Gap]
   /** A subscriber is too far behind to be live. */
   lagging: [subscription: Subscription]
@@ -19,31 +22,71 @@ export interface HubEvents {
   error: [error: unknown, context: { channel?: string | undefined }]
 }
 
-type Listener<K extends keyof HubEvents> = (...args: HubEvents[K]) => void
+const TYPES = ['subscribe', 'unsubscribe', 'gap', 'lagging', 'refused', 'error'] as const
 
-/** The listeners of a hub. One that throws disturbs nobody: it is reported as an `error`, and an `error` listener's is dropped. */
+type Listener<K extends keyof HubEvents> = (...args: HubEvents[K]) => unknown
+
+/** Set while a listener of `error` runs, and in everything that it starts. */
+const inErrorListener = new AsyncLocalStorage<true>()
+
+/**
+ * The listeners of a hub. A listener that throws or rejects disturbs nothing: its error is emitted as `error`. Errors are
+ * emitted in a turn of their own. What a listener of `error` does emits no further error: a listener that publishes its
+ * errors would otherwise never come to an end.
+ */
 export class Emitter {
   readonly #listeners = new Map<keyof HubEvents, Set<Listener<never>>>()
 
   on<K extends keyof HubEvents>(type: K, listener: Listener<K>): () => void {
+    if (!TYPES.includes(type)) {
+      throw new TypeError(`on() must be given one of the events ${TYPES.join(', ')}, got ${show(type)}.`)
+    }
+    if (typeof listener !== 'function') throw wrongOption('listener', 'a function', listener)
     let listeners = this.#listeners.get(type)
     if (listeners === undefined) {
       listeners = new Set()
       this.#listeners.set(type, listeners)
     }
-    // The same function may be added twice, and each addition is taken back by itself.
-    const own: Listener<K> = (...args) => listener(...args)
+    // Each addition of the same function is one of its own.
+    const own = inThisContext((...args: HubEvents[K]) =>
+      type === 'error' ? inErrorListener.run(true, () => listener(...args)) : listener(...args),
+    ) as Listener<K>
     listeners.add(own)
     return () => listeners.delete(own)
   }
 
   emit<K extends keyof HubEvents>(type: K, ...args: HubEvents[K]): void {
-    for (const listener of [...(this.#listeners.get(type) ?? [])]) {
-      try {
-        ;(listener as Listener<K>)(...args)
-      } catch (error) {
-        if (type !== 'error') this.emit('error', error, {})
-      }
+    const listeners = this.#listeners.get(type)
+    if (listeners === undefined || listeners.size === 0) return
+    if (type === 'error') {
+      if (inErrorListener.getStore() === undefined) setImmediate(() => this.#emitError(args as HubEvents['error']))
+      return
     }
+    for (const listener of [...listeners]) {
+      call(
+        () => (listener as Listener<K>)(...args),
+        (error) => this.emit('error', error, {}),
+      )
+    }
+  }
+
+  #emitError(args: HubEvents['error']): void {
+    for (const listener of [...(this.#listeners.get('error') ?? [])]) {
+      call(
+        () => (listener as Listener<'error'>)(...args),
+        () => {},
+      )
+    }
+  }
+}
+
+function call(fn: () => unknown, failed: (error: unknown) => void): void {
+  try {
+    const result = fn()
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
+      ;(result as PromiseLike<unknown>).then(undefined, failed)
+    }
+  } catch (error) {
+    failed(error)
   }
 }

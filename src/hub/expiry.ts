@@ -12,11 +12,16 @@ export class Expiry {
     this.#onExpired = onExpired
   }
 
-  /** Expires at `date`, unless that was to be earlier already. */
-  until(date: Date | undefined): void {
-    if (date === undefined || date.getTime() >= this.#at) return
-    this.#at = date.getTime()
+  /** Expires at `time`, in milliseconds of the wall clock, unless that was to be earlier already. */
+  until(time: number): void {
+    if (time >= this.#at) return
+    this.#at = time
     this.#arm()
+  }
+
+  /** Calls back when the time is over although the timer has not fired: it does not run while a machine sleeps. */
+  check(): void {
+    if (Number.isFinite(this.#at) && this.#clock.now() >= this.#at) this.#onExpired()
   }
 
   stop(): void {

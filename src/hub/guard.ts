@@ -1,18 +1,22 @@
 import { isLoss, type Page } from '../broker/broker.ts'
 import type { Clock } from '../clock.ts'
+import { withinTime } from './time-limit.ts'
 
 /** What a hook says of one channel. */
 export interface Decision {
   readonly allowed: boolean
-  /** When the permission ends; undefined = never. */
-  readonly until?: Date | undefined
+  /** When the permission ends, in milliseconds of the wall clock; undefined = never. */
+  readonly until?: number | undefined
 }
 
 /** Decides whether a subscriber may hear one channel that a pattern of it stands for. */
 export type Authorize = (channel: string) => Promise<Decision>
 
 const MAX_DECISIONS = 1_000
-const TIME_LIMIT_MS = 10_000
+/** How long a hook may take. */
+export const HOOK_TIME_LIMIT_MS = 10_000
+/** Hooks that are asked at a time. */
+const MAX_ASKED = 16
 
 /** The decisions of one subscription on the channels of its patterns, the least recently used forgotten first. */
 export class Guard {
@@ -40,28 +44,21 @@ export class Guard {
 
   /** Asks for each of the channels that is undecided. Rejects when the hook throws or takes over 10 s: never skipped. */
   async decide(channels: Iterable<string>): Promise<void> {
-    const undecided = [...new Set(channels)].filter((channel) => !this.#decisions.has(channel))
-    await Promise.all(undecided.map((channel) => this.#decide(channel)))
+    const undecided = new Set([...channels].filter((channel) => !this.#decisions.has(channel))).values()
+    const askInTurn = async () => {
+      for (const channel of undecided) await this.#decide(channel)
+    }
+    await Promise.all(Array.from({ length: MAX_ASKED }, askInTurn))
   }
 
   async #decide(channel: string): Promise<void> {
-    let timer: unknown
-    const late = new Promise<never>((_, reject) => {
-      timer = this.#clock.setTimeout(
-        () => reject(new Error(`The subscribe hook took over ${TIME_LIMIT_MS} ms for channel ${channel}.`)),
-        TIME_LIMIT_MS,
-      )
-    })
-    try {
-      const decision = await Promise.race([this.#authorize(channel), late])
-      this.#decisions.set(channel, decision.allowed)
-      if (decision.allowed) this.#onAllowed(decision)
-      if (this.#decisions.size > MAX_DECISIONS) {
-        const [oldest] = this.#decisions.keys()
-        this.#decisions.delete(oldest!)
-      }
-    } finally {
-      this.#clock.clearTimeout(timer)
+    const late = () => new Error(`The subscribe hook took over ${HOOK_TIME_LIMIT_MS} ms for channel ${channel}.`)
+    const decision = await withinTime(this.#clock, HOOK_TIME_LIMIT_MS, this.#authorize(channel), late)
+    this.#decisions.set(channel, decision.allowed)
+    if (decision.allowed) this.#onAllowed(decision)
+    if (this.#decisions.size > MAX_DECISIONS) {
+      const [oldest] = this.#decisions.keys()
+      this.#decisions.delete(oldest!)
     }
   }
 }

@@ -1,11 +1,11 @@
 import { type Broker, type BrokerListener, isLoss, type Loss, type NewEvent } from '../broker/broker.ts'
 import type { StoredEvent } from '../broker/stored-event.ts'
-import { parseChannelOrPattern } from '../channel-name.ts'
 import { type CloseReason, SseError } from '../errors.ts'
 import { integerOption } from '../option.ts'
 import { type Cursor, formatCursor } from '../protocol/cursor.ts'
 import { randomReconnectionTime } from '../protocol/fields.ts'
 import type { Frame } from '../protocol/frame.ts'
+import { Admissions } from './admissions.ts'
 import { ChannelDirectory } from './channel.ts'
 import { Emitter } from './emitter.ts'
 import { type FanOutResult, fanOut } from './fan-out.ts'
@@ -18,7 +18,7 @@ import { Reader, type ReaderHost } from './reader.ts'
 import { Reads } from './reads.ts'
 import { endEvenly, type HubCloseOptions, parseRetryRange, SHUTDOWN_RETRY_MS, within } from './shutdown.ts'
 import { type Beginning, emptyStats, type HubStats, type LiveStats } from './stats.ts'
-import { type Admission, parseRewind, type SubscribeInit } from './subscribe-init.ts'
+import { parseRewind, type SubscribeRequest } from './subscribe-request.ts'
 import type { Subscriber } from './subscriber.ts'
 import { Subscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
@@ -33,6 +33,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   readonly pump: Pump
   readonly reads: Reads
   readonly readers = new Set<Reader>()
+  readonly admissions = new Admissions()
   readonly ready: Promise<void>
   readonly #publisher: Publisher
   readonly #emitter = new Emitter()
@@ -48,6 +49,8 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   #closing: Promise<void> | undefined
   #retryMs: readonly [number, number] = SHUTDOWN_RETRY_MS
   readonly #stats = emptyStats()
+  /** Errors that were emitted. */
+  readonly #reported = new WeakSet<object>()
 
   constructor(broker: Broker, options: ResolvedHubOptions) {
     this.options = options
@@ -84,66 +87,44 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
    * Subscribes a stream. Resolves once its first block is written, or it has ended. Rejects with the stream untouched:
    * a refusal as SseError, what the broker threw otherwise.
    */
-  async subscribe(
-    stream: Subscriber,
-    channels: string | readonly string[],
-    init: SubscribeInit,
-    admission: Admission,
-  ): Promise<Subscription> {
-    const names = this.parseNames([channels].flat())
-    const rewind = parseRewind(init.rewind)
+  async subscribe(stream: Subscriber, request: SubscribeRequest): Promise<Subscription> {
+    this.assertSelection(request.names)
     this.assertOpen()
-    this.assertRoom(admission.address)
-    const subscription = new Subscription(this, stream, {
-      id: this.#nextId(),
-      names,
-      form: init.envelope === true ? 'envelope' : 'plain',
-      info: init.info,
-      after: init.after ?? stream.lastEventId,
-      rewind,
-      authorize: admission.authorize,
-      since: this.options.clock.now(),
-      address: admission.address,
-    })
+    this.assertRoom(request.address)
+    const subscription = new Subscription(this, stream, request, this.#nextId())
+    if (request.admission?.isRevoked(subscription) === true) {
+      subscription.close('revoked')
+      throw new SseError('ERR_SSE_OVERLOADED', 'The permission was revoked while it was asked for: come back.')
+    }
     this.#subscriptions.add(subscription)
-    this.#countAddress(admission.address, 1)
-    subscription.expire(admission)
+    this.#countAddress(request.address, 1)
+    if (request.until !== undefined) subscription.expire(request.until)
     await subscription.start()
     return subscription
   }
 
   /** A subscription that never began, for a request that was answered otherwise. */
   closedSubscription(stream: Subscriber, info: unknown): Subscription {
-    const since = this.options.clock.now()
-    const init = {
-      id: this.#nextId(),
-      names: [],
-      form: 'plain',
-      info,
-      after: '',
-      rewind: 0,
-      authorize: undefined,
-      since,
-      address: undefined,
-    } as const
-    const subscription = new Subscription(this, stream, init)
+    const request = { names: [], form: 'plain', info, after: '', rewind: 0 } as const
+    const subscription = new Subscription(this, stream, request, this.#nextId())
     subscription.close()
     return subscription
   }
 
   events(
-    channels: string | readonly string[],
+    names: readonly string[],
     init: { after?: string | undefined; rewind?: number | undefined; signal?: AbortSignal | undefined },
   ): Reader {
-    const names = this.parseNames([channels].flat())
+    this.assertSelection(names)
     const rewind = parseRewind(init.rewind)
     this.assertOpen()
     return new Reader(this, { names, after: init.after ?? '', rewind, signal: init.signal })
   }
 
-  /** Closes the subscriptions that match; returns how many. */
+  /** Closes the subscriptions that match, and those to come of requests whose hook is being asked. Returns how many are closed now. */
   disconnect(matches: (subscription: Subscription) => boolean): number {
     const chosen = [...this.#subscriptions].filter((subscription) => matches(subscription))
+    this.admissions.revoke(matches)
     for (const subscription of chosen) subscription.close('revoked')
     return chosen.length
   }
@@ -161,7 +142,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
       if (counted.has(selector)) return
       counted.add(selector)
       count += selector.subscriptions
-      for (const subscription of selector.guarded) if (subscription.admits?.(channel) === false) count--
+      for (const subscription of selector.restricted) if (subscription.admits?.(channel) === false) count--
     })
     return count
   }
@@ -205,9 +186,8 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
 
   // -- SubscriptionHost --
 
-  parseNames(channels: readonly string[]): readonly string[] {
-    const names = [...new Set(channels.map(parseChannelOrPattern))]
-    if (names.length === 0) throw new SseError('ERR_SSE_CHANNEL_REQUIRED', 'A subscription has at least one channel.')
+  assertSelection(names: readonly string[]): void {
+    if (names.length === 0) throw new SseError('ERR_SSE_CHANNEL_REQUIRED', 'A subscription needs at least one channel.')
     const { maxChannelsPerSubscription: most } = this.options
     if (names.length > most) {
       throw new SseError(
@@ -215,7 +195,6 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
         `A subscription has at most ${most} channels (maxChannelsPerSubscription).`,
       )
     }
-    return names
   }
 
   positionFrame(): Frame {
@@ -265,6 +244,11 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   }
 
   failed(error: unknown, context: { channel?: string | undefined } = {}): void {
+    if (context.channel === undefined && typeof error === 'object' && error !== null) {
+      // The same failure comes by several ways: as itself, and as the refusal that it causes.
+      if (this.#reported.has(error) || this.#reported.has((error as { cause?: object }).cause ?? error)) return
+      this.#reported.add(error)
+    }
     this.emit('error', error, context)
   }
 

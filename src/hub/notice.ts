@@ -28,12 +28,18 @@ function notice(type: string, id: string | undefined, data: unknown): string {
   return `event: hub.${type}\n${id === undefined ? '' : encodeId(id)}data: ${JSON.stringify(data)}\n\n`
 }
 
+/** The data of `hub.open`. */
+export interface OpenData {
+  readonly channels: readonly string[]
+  readonly resumed: boolean
+  readonly heartbeatIntervalMs: number
+  readonly envelope: boolean
+  /** With a rewind page: how many events it has, and whether there were earlier ones. */
+  readonly rewind?: { readonly events: number; readonly earlier: boolean } | undefined
+}
+
 /** The first block of a stream. Without an id when a gap follows that carries the first one. */
-export function openNotice(
-  retryMs: number,
-  id: string | undefined,
-  data: { channels: readonly string[]; resumed: boolean; heartbeatIntervalMs: number },
-): string {
+export function openNotice(retryMs: number, id: string | undefined, data: OpenData): string {
   return encodeReconnectionTime(parseReconnectionTime(retryMs)) + notice('open', id, data)
 }
 

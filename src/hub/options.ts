@@ -1,6 +1,7 @@
 import type { Broker } from '../broker/broker.ts'
-import { type Clock, clockOption, MAX_DELAY_MS } from '../clock.ts'
-import { choiceOption, integerOption, optionsObject } from '../option.ts'
+import { type Clock, MAX_DELAY_MS } from '../clock.ts'
+import { choiceOption, integerOption, optionsObject, wrongOption } from '../option.ts'
+import { serverClockOption } from '../server-clock.ts'
 
 /** Options of `new ChannelHub()`. */
 export interface HubOptions {
@@ -62,6 +63,7 @@ const MANY = 1_000_000_000
 
 export function resolveHubOptions(given: HubOptions | undefined): ResolvedHubOptions {
   const options = optionsObject('new ChannelHub()', given, NAMES)
+  assertBroker(options.broker)
   const { highWaterMarkBytes, maxStreamsPerAddress, maxChannelsPerSubscription } = options
   return {
     slowSubscriber: choiceOption('slowSubscriber', options.slowSubscriber, 'replay', ['replay', 'disconnect']),
@@ -74,6 +76,14 @@ export function resolveHubOptions(given: HubOptions | undefined): ResolvedHubOpt
     maxStreamsPerAddress: integerOption('maxStreamsPerAddress', maxStreamsPerAddress, 0, 0, MANY),
     maxChannelsPerSubscription: integerOption('maxChannelsPerSubscription', maxChannelsPerSubscription, 64, 1, 100_000),
     maxEventBytes: integerOption('maxEventBytes', options.maxEventBytes, 1_048_576, 1, Number.MAX_SAFE_INTEGER),
-    clock: clockOption(options.clock),
+    clock: serverClockOption(options.clock),
   }
+}
+
+function assertBroker(broker: Broker | undefined): void {
+  if (broker === undefined) return
+  const methods = ['start', 'publish', 'subscribe', 'unsubscribe', 'read', 'latest', 'close'] as const
+  const isBroker =
+    typeof broker === 'object' && broker !== null && methods.every((m) => typeof broker[m] === 'function')
+  if (!isBroker) throw wrongOption('broker', 'a broker, such as memoryBroker()', broker)
 }

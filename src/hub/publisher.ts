@@ -2,7 +2,7 @@ import type { Broker, Group, NewEvent, Receipt } from '../broker/broker.ts'
 import { parseChannelName } from '../channel-name.ts'
 import { SseError } from '../errors.ts'
 import { optionsObject } from '../option.ts'
-import { type DataText, encodeFields, encodeValue } from '../protocol/encode.ts'
+import { type DataText, encodeEnvelope, encodeFields, encodeValue } from '../protocol/encode.ts'
 import { parseEventType } from '../protocol/fields.ts'
 import { encodedLength } from '../protocol/frame.ts'
 
@@ -33,9 +33,9 @@ export interface PublishReceipt {
   readonly localSubscribers: number
 }
 
-/** What most brokers take in one commit. A group is never cut, whatever its size. */
-const MAX_EVENTS = 1_000
-const MAX_BYTES = 1_048_576
+/** What brokers take in one commit at most. A group is never cut, whatever its size. */
+export const MAX_BATCH_EVENTS = 1_000
+const MAX_BATCH_BYTES = 1_048_576
 
 /** Checks and encodes an event. Throws what is wrong with it; nothing has happened then. */
 export function newEvent(
@@ -55,55 +55,64 @@ export function newEvent(
       data: encodeValue(data),
       event,
       idempotencyKey: idempotencyKey === undefined ? undefined : parseIdempotencyKey(idempotencyKey),
-      conflationKey,
+      conflationKey: conflationKey === undefined ? undefined : parseConflationKey(conflationKey),
     },
     maxEventBytes,
   )
 }
 
-/** The same for data that is text already, and a key that may not be one of a user. */
+/** The same for data that is text already, and for keys that were checked. */
 export function encodeNewEvent(
-  given: Pick<NewEvent, 'channel' | 'idempotencyKey'> & {
+  given: Pick<NewEvent, 'channel' | 'idempotencyKey' | 'conflationKey' | 'batch'> & {
     data: DataText
     event: string | undefined
-    conflationKey: string | undefined
   },
   maxEventBytes: number,
 ): NewEvent {
-  const { channel, data, idempotencyKey, conflationKey } = given
+  const { channel, data, idempotencyKey, conflationKey, batch } = given
   const event = given.event === undefined ? undefined : parseEventType(given.event)
-  if (conflationKey !== undefined && !isConflationKey(conflationKey)) {
-    throw new SseError(
-      'ERR_SSE_CONFLATION_KEY',
-      'A conflation key (conflationKey) must be a well-formed text of 1-200 characters.',
-    )
-  }
   const fields = encodeFields(event, data.text)
   const bytes = encodedLength(fields)
-  if (bytes > maxEventBytes) {
+  if (bytes > maxEventBytes || isLargeInEnvelope(channel, event, data, 2 * maxEventBytes)) {
     throw new SseError(
       'ERR_SSE_EVENT_TOO_LARGE',
-      `An encoded event has at most ${maxEventBytes} bytes (maxEventBytes).`,
+      `An encoded event has at most ${maxEventBytes} bytes, and at most twice that in an envelope (maxEventBytes).`,
     )
   }
-  return { channel, event, data: data.text, json: data.json, conflationKey, idempotencyKey, fields, bytes }
+  const keys = { conflationKey, idempotencyKey, ...(batch === undefined ? {} : { batch }) }
+  return { channel, event, data: data.text, json: data.json, fields, bytes, ...keys }
 }
 
-function isConflationKey(key: unknown): boolean {
-  return typeof key === 'string' && /^.{1,200}$/su.test(key) && key.isWellFormed()
+/** Whether an envelope makes the text much larger: control characters take six bytes each in a JSON string. */
+function isLargeInEnvelope(
+  channel: string,
+  event: string | undefined,
+  { text, json }: DataText,
+  most: number,
+): boolean {
+  if (json || 6 * text.length <= most) return false
+  return encodedLength(encodeEnvelope(channel, event, text, false)) > most
 }
 
 export function parseIdempotencyKey(key: unknown): string {
   if (typeof key === 'string' && /^[\x20-\x7e]{1,200}$/.test(key)) return key
-  throw new SseError('ERR_SSE_IDEMPOTENCY_KEY', 'An idempotency key is 1-200 printable ASCII characters.')
+  throw new SseError('ERR_SSE_IDEMPOTENCY_KEY', 'An idempotency key must be 1-200 printable ASCII characters.')
+}
+
+export function parseConflationKey(key: unknown): string {
+  if (typeof key === 'string' && /^[^\0]{1,200}$/su.test(key) && key.isWellFormed()) return key
+  throw new SseError(
+    'ERR_SSE_CONFLATION_KEY',
+    'A conflation key (conflationKey) must be a well-formed text of 1-200 characters without NUL.',
+  )
 }
 
 /** Throws when a batch is more than one commit can be. */
 export function assertBatch(events: readonly NewEvent[]): void {
-  if (events.length > MAX_EVENTS || sizeOf(events) > MAX_BYTES) {
+  if (events.length > MAX_BATCH_EVENTS || sizeOf(events) > MAX_BATCH_BYTES) {
     throw new SseError(
       'ERR_SSE_BATCH_TOO_LARGE',
-      `A batch has at most ${MAX_EVENTS} events and ${MAX_BYTES} bytes of encoded text: it is one commit. Send several.`,
+      `A batch has at most ${MAX_BATCH_EVENTS} events and ${MAX_BATCH_BYTES} bytes of encoded text: it is one commit. Send several.`,
     )
   }
 }
@@ -163,7 +172,7 @@ export class Publisher {
     let bytes = 0
     for (const group of queue) {
       const size = sizeOf(group.events)
-      if (groups.length > 0 && (events + group.events.length > MAX_EVENTS || bytes + size > MAX_BYTES)) {
+      if (groups.length > 0 && (events + group.events.length > MAX_BATCH_EVENTS || bytes + size > MAX_BATCH_BYTES)) {
         this.#commit(groups)
         groups = []
         events = bytes = 0

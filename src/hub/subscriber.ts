@@ -1,5 +1,5 @@
 import type { CloseReason } from '../errors.ts'
-import type { Frame } from '../protocol/frame.ts'
+import type { Frame, FrameForm } from '../protocol/frame.ts'
 
 /** Where the bytes of one stream go. */
 export interface Outlet {
@@ -23,6 +23,8 @@ export interface Subscriber {
   readonly highWaterMark: number
   /** Makes `owner` the one this stream asks and tells. Throws ERR_SSE_SUBSCRIBED if it has one. */
   claim(owner: SubscriberOwner): void
+  /** Takes a claim back, before anything was committed: the stream may be claimed again. */
+  release(owner: SubscriberOwner): void
   /** Sends the head, and the first frames with it in one go. False when there is no stream to write to. */
   commit(first: readonly Frame[]): boolean
   /**
@@ -38,8 +40,10 @@ export interface Subscriber {
   close(reason: CloseReason): void
 }
 
-/** What a stream asks and tells the one who claimed it. */
+/** What a stream asks its owner, and reports to it. */
 export interface SubscriberOwner {
+  /** How events look on this stream: those that the application sends besides, too. */
+  readonly form: FrameForm
   /** What goes out at a heartbeat; undefined = a comment. Not asked while bytes wait. */
   heartbeat(): Frame | undefined
   /** The last thing to be written before the stream ends for this reason, if any. */

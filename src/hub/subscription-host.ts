@@ -1,8 +1,7 @@
 import type { Broker } from '../broker/broker.ts'
 import type { CloseReason } from '../errors.ts'
-import type { Frame, FrameForm } from '../protocol/frame.ts'
+import type { Frame } from '../protocol/frame.ts'
 import type { ChannelDirectory } from './channel.ts'
-import type { Authorize } from './guard.ts'
 import type { LogTail } from './log-tail.ts'
 import type { Gap } from './notice.ts'
 import type { ResolvedHubOptions } from './options.ts'
@@ -20,8 +19,8 @@ export interface SubscriptionHost<Subscription> {
   readonly pump: Pump
   readonly reads: Reads
   readonly options: ResolvedHubOptions
-  /** The names, checked; throws when they are none, too many, or malformed. */
-  parseNames(channels: readonly string[]): readonly string[]
+  /** Throws when there are no names, or too many. */
+  assertSelection(names: readonly string[]): void
   /** The hub's position as a frame, made once for all. */
   positionFrame(): Frame
   farewell(reason: CloseReason): Frame | undefined
@@ -35,21 +34,4 @@ export interface SubscriptionHost<Subscription> {
   failed(error: unknown): void
   /** Runs `fn` now, or after the fan-out that is under way: nobody enters or leaves a row in the middle of one. */
   betweenFanOuts(fn: () => void): void
-}
-
-/** What a subscription is made of. */
-export interface SubscriptionInit {
-  readonly id: string
-  readonly names: readonly string[]
-  readonly form: FrameForm
-  readonly info: unknown
-  /** Where to go on: the text of a cursor, `''` = at the end. */
-  readonly after: string
-  /** Kept events of each channel to begin with when there is no usable position. */
-  readonly rewind: number
-  readonly authorize: Authorize | undefined
-  /** Wall time in milliseconds. */
-  readonly since: number
-  /** Whose it is, where that is counted. */
-  readonly address: string | undefined
 }

@@ -1,17 +1,18 @@
-import type { Page } from '../broker/broker.ts'
-import { isPattern } from '../channel-name.ts'
+import { isLoss, type Page } from '../broker/broker.ts'
+import { type ChannelSelection, isPattern, parseSelection } from '../channel-name.ts'
 import { type CloseReason, isSseError, SseError } from '../errors.ts'
 import { type Cursor, formatCursor, parseCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
 import { StallWatch } from '../stall-watch.ts'
 import type { ChannelSelector } from './channel.ts'
 import { Expiry } from './expiry.ts'
-import { type Authorize, channelsOf, type Decision, Guard, sieve } from './guard.ts'
-import { type Fault, type Gap, gapNotice, openNotice } from './notice.ts'
+import { type Authorize, channelsOf, Guard, sieve } from './guard.ts'
+import { type Fault, type Gap, gapNotice, type OpenData, openNotice } from './notice.ts'
 import { PageSource } from './page-source.ts'
 import { replayOf } from './replay.ts'
+import type { SubscribeRequest } from './subscribe-request.ts'
 import type { Outlet, Subscriber } from './subscriber.ts'
-import type { SubscriptionHost, SubscriptionInit } from './subscription-host.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 
 /** How long the head of a stream waits for the first page; then the client is told to come back. */
 const FIRST_PAGE_MS = 5_000
@@ -72,6 +73,7 @@ export class Subscription {
   #draining = false
   /** Settles with the last change of the channels. */
   #changing: Promise<void> | undefined
+  #onCaughtUp: (() => void)[] | undefined
   /** The hub's position at the last heartbeat. */
   #told: Cursor | undefined
   #firstPageTimer: unknown
@@ -84,14 +86,14 @@ export class Subscription {
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined
 
   /** @internal */
-  constructor(host: SubscriptionHost<Subscription>, stream: Subscriber, init: SubscriptionInit) {
-    this.id = init.id
+  constructor(host: SubscriptionHost<Subscription>, stream: Subscriber, init: SubscribeRequest, id: string) {
+    this.id = id
     this.info = init.info
     this.form = init.form
     this.stream = stream
     this.address = init.address
     this.#host = host
-    this.#since = init.since
+    this.#since = host.options.clock.now()
     this.#authorize = init.authorize
     this.#after = init.after
     this.#rewind = init.rewind
@@ -134,14 +136,16 @@ export class Subscription {
    * Adds channels or patterns, which start at the position of the stream. Resolves when the broker hands them over;
    * rejects, with nothing changed, for bad names and too many of them (ERR_SSE_CHANNEL_NAME, ERR_SSE_TOO_MANY_CHANNELS).
    */
-  add(channels: string | readonly string[]): Promise<void> {
-    return this.#change((names) => [...names, ...[channels].flat()])
+  add(channels: ChannelSelection): Promise<void> {
+    return this.#change(channels, (names, added) => [...new Set([...names, ...added])])
   }
 
-  /** Takes channels or patterns away, by the names they were asked for. One at least stays (ERR_SSE_CHANNEL_REQUIRED). */
-  remove(channels: string | readonly string[]): Promise<void> {
-    const gone = new Set([channels].flat())
-    return this.#change((names) => names.filter((name) => !gone.has(name)))
+  /**
+   * Removes channels or patterns, as they were asked for; at least one stays (ERR_SSE_CHANNEL_REQUIRED). Resolves when
+   * they are gone: a subscription that is catching up first receives what it still lacks of them, or the gap.
+   */
+  remove(channels: ChannelSelection): Promise<void> {
+    return this.#change(channels, (names, removed) => names.filter((name) => !removed.includes(name)))
   }
 
   /** Ends the subscription and its stream. Idempotent. */
@@ -170,11 +174,15 @@ export class Subscription {
         return this.#refuse(error)
       }
       if (this.stream.state === 'closed') return this.#leave('client')
-      this.#firstPageTimer = this.#host.options.clock.setTimeout(() => {
-        this.#refuse(new SseError('ERR_SSE_OVERLOADED', `The broker did not answer within ${FIRST_PAGE_MS} ms.`))
-      }, FIRST_PAGE_MS)
+      this.#expectFirstPage()
       this.#join().catch((error) => this.#refuse(this.#unavailable(error)))
     })
+  }
+
+  #expectFirstPage(): void {
+    this.#firstPageTimer = this.#host.options.clock.setTimeout(() => {
+      this.#refuse(new SseError('ERR_SSE_OVERLOADED', `The broker did not answer within ${FIRST_PAGE_MS} ms.`))
+    }, FIRST_PAGE_MS)
   }
 
   /** joining -> catching. The broker has the selector before anything is read: what is published meanwhile is not lost. */
@@ -189,9 +197,8 @@ export class Subscription {
     pump.add(this)
   }
 
-  /** @internal Ends it at `until`, if that is before what was said so far. */
-  expire({ until }: Pick<Decision, 'until'>): void {
-    if (until === undefined) return
+  /** @internal Ends it at this time of the wall clock, unless it ends earlier already. */
+  expire(until: number): void {
     this.#expiry ??= new Expiry(this.#host.options.clock, () => this.close('expired'))
     this.#expiry.until(until)
   }
@@ -199,7 +206,9 @@ export class Subscription {
   /** @internal See LiveSubscription. */
   get admits(): ((channel: string) => boolean | undefined) | undefined {
     if (this.#authorize === undefined || this.#selector.patterns.length === 0) return undefined
-    this.#guard ??= new Guard(this.#authorize, this.#host.options.clock, (decision) => this.expire(decision))
+    this.#guard ??= new Guard(this.#authorize, this.#host.options.clock, ({ until }) => {
+      if (until !== undefined) this.expire(until)
+    })
     this.#admits ??= (channel) =>
       // What was asked for by its own name has been decided with the request; a pattern is told as it was asked for.
       isPattern(channel) || this.#selector.includes(channel) || this.#guard!.admits(channel)
@@ -216,9 +225,11 @@ export class Subscription {
     return this.stream.bufferedBytes > this.#mark
   }
 
-  /** @internal Whether it may hear of this channel, as far as anybody knows. */
+  /** @internal Whether it is open and hears this channel, unless a hook has denied it. */
   hears(channel: string): boolean {
-    return this.#phase !== 'closed' && this.#selector.matches(channel) && this.admits?.(channel) !== false
+    return (
+      this.#opened && this.#phase !== 'closed' && this.#selector.matches(channel) && this.admits?.(channel) !== false
+    )
   }
 
   /** @internal live -> catching, at the hub's position, because its peer is too far behind. */
@@ -323,6 +334,8 @@ export class Subscription {
 
   #decide(page: Page, channels: readonly string[]): void {
     this.#deciding = true
+    // The hook has a time limit of its own.
+    this.#host.options.clock.clearTimeout(this.#firstPageTimer)
     const selector = this.#selector
     this.#guard!.decide(channels)
       .then(
@@ -334,7 +347,9 @@ export class Subscription {
       )
       .then(() => {
         this.#deciding = false
-        if (this.#phase === 'catching') this.#host.pump.add(this)
+        if (this.#phase !== 'catching') return
+        if (!this.#opened) this.#expectFirstPage()
+        this.#host.pump.add(this)
       })
   }
 
@@ -342,7 +357,7 @@ export class Subscription {
     if (this.#phase === 'closed') return
     this.#host.failed(error)
     if (this.#opened) this.stream.close('error')
-    else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'Who may hear a channel could not be decided.'))
+    else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'The permission for a channel could not be decided.'))
   }
 
   /** Writes a page and decides what comes next. Synchronous throughout: nothing can be handed over in between. */
@@ -390,7 +405,13 @@ export class Subscription {
     if (!this.#opened) {
       this.#resumed = status === 'ok' && this.#after !== ''
       const { heartbeatIntervalMs } = stream
-      const data = { channels: this.#names, resumed: this.#resumed, heartbeatIntervalMs }
+      const data = {
+        channels: this.#names,
+        resumed: this.#resumed,
+        heartbeatIntervalMs,
+        envelope: this.form === 'envelope',
+        rewind: this.#latest > 0 ? rewindOf(page) : undefined,
+      }
       // With an id here, a cut before the gap would resume as if nothing had been missing.
       text += openNotice(stream.retryMs, status === 'ok' ? to : undefined, data)
     }
@@ -402,9 +423,15 @@ export class Subscription {
     return Frame.of(text)
   }
 
+  #count(selector: ChannelSelector, change: 1 | -1): void {
+    selector.subscriptions += change
+    if (change === -1) selector.restricted.delete(this)
+    else if (this.admits !== undefined) selector.restricted.add(this)
+  }
+
   #open(): void {
     this.#opened = true
-    this.#selector.subscriptions++
+    this.#count(this.#selector, 1)
     this.#mark = Math.max(this.#host.options.highWaterMarkBytes, this.stream.highWaterMark)
     this.#host.options.clock.clearTimeout(this.#firstPageTimer)
     this.#firstPageTimer = undefined
@@ -417,11 +444,13 @@ export class Subscription {
     this.#source = undefined
     this.#told = this.#host.tail.top
     this.#selector.enter(this)
+    this.#nowCaughtUp()
   }
 
   #park(): void {
     this.#phase = 'parked'
     this.#host.park(this)
+    this.#nowCaughtUp()
   }
 
   #demote(position: Cursor): void {
@@ -443,16 +472,39 @@ export class Subscription {
     })
   }
 
-  #change(to: (names: readonly string[]) => readonly string[]): Promise<void> {
-    const change = (this.#changing ?? Promise.resolve()).then(() => this.#swap(to(this.#names)))
+  async #change(
+    channels: ChannelSelection,
+    to: (names: readonly string[], changed: readonly string[]) => readonly string[],
+  ): Promise<void> {
+    const changed = parseSelection(channels)
+    const change = (this.#changing ?? Promise.resolve()).then(() => this.#swap((names) => to(names, changed)))
     this.#changing = change.catch(() => {})
-    return change
+    await change
   }
 
-  async #swap(channels: readonly string[]): Promise<void> {
+  /** Until nothing of the present channels is outstanding. */
+  async #caughtUp(): Promise<void> {
+    while (this.#phase === 'joining' || this.#phase === 'catching') {
+      await new Promise<void>((resolve) => {
+        this.#onCaughtUp ??= []
+        this.#onCaughtUp.push(resolve)
+      })
+    }
+  }
+
+  #nowCaughtUp(): void {
+    const waiting = this.#onCaughtUp
+    this.#onCaughtUp = undefined
+    for (const resolve of waiting ?? []) resolve()
+  }
+
+  async #swap(to: (names: readonly string[]) => readonly string[]): Promise<void> {
     const { broker, directory, pump, tail } = this.#host
-    if (this.#phase === 'closed') return
-    const names = this.#host.parseNames(channels)
+    this.#host.assertSelection(to(this.#names))
+    // What is removed is delivered, or reported as lost, up to here.
+    if (!this.#names.every((name) => to(this.#names).includes(name))) await this.#caughtUp()
+    if (this.#isClosed()) return
+    const names = to(this.#names)
     if (names.length === this.#names.length && names.every((name, i) => name === this.#names[i])) return
     const next = directory.acquire(names)
     try {
@@ -475,8 +527,10 @@ export class Subscription {
     this.#ready = undefined
     // What is under way is for the old one, and of what the new one has memory knows nothing yet.
     this.#pages.reset()
-    next.subscriptions++
-    old.subscriptions--
+    if (this.#opened) {
+      this.#count(old, -1)
+      this.#count(next, 1)
+    }
     pump.add(this)
     broker.unsubscribe(old)
     directory.release(old)
@@ -489,6 +543,7 @@ export class Subscription {
 
   /** @internal See SubscriberOwner. */
   heartbeat(): Frame | undefined {
+    this.#expiry?.check()
     if (this.#phase !== 'live') return undefined
     const top = this.#host.tail.top
     const told = this.#told
@@ -516,6 +571,7 @@ export class Subscription {
   /** joining -> closed with the stream untouched, so that somebody can still answer the request. */
   #refuse(error: unknown): void {
     if (this.#phase === 'closed') return
+    this.stream.release(this)
     this.#settle?.reject(error)
     this.#leave('error')
   }
@@ -536,10 +592,11 @@ export class Subscription {
     this.#expiry?.stop()
     options.clock.clearTimeout(this.#firstPageTimer)
     if (joined) broker.unsubscribe(selector)
-    if (this.#opened) selector.subscriptions--
+    if (this.#opened) this.#count(selector, -1)
     directory.release(selector)
     this.#host.closed(this, reason, this.#opened)
     this.#settle?.resolve()
+    this.#nowCaughtUp()
   }
 }
 
@@ -550,4 +607,16 @@ function sharedNames({ names: shared }: ChannelSelector, names: readonly string[
 
 function isSame(one: Cursor, other: Cursor): boolean {
   return one.seq === other.seq && one.epoch === other.epoch
+}
+
+/** What a rewind page is: how many events, and whether a channel had earlier ones. */
+function rewindOf({ items }: Page): OpenData['rewind'] {
+  const seen = new Set<string>()
+  let earlier = false
+  for (const item of items) {
+    if (isLoss(item) || seen.has(item.channel)) continue
+    seen.add(item.channel)
+    earlier ||= item.prev > 0
+  }
+  return { events: items.length, earlier }
 }

@@ -3,9 +3,9 @@ import type { Socket } from 'node:net'
 import { type CloseReason, SseError } from '../errors.ts'
 import { encodeComment, encodeId, encodeReconnectionTime } from '../protocol/encode.ts'
 import { parseReconnectionTime, randomReconnectionTime } from '../protocol/fields.ts'
-import { Frame } from '../protocol/frame.ts'
+import { Frame, type FrameForm } from '../protocol/frame.ts'
 import { StallWatch } from '../stall-watch.ts'
-import { acceptsEventStream, lastEventIdOf, sendHead } from './handshake.ts'
+import { acceptsEventStream, lastEventIdOf, queryOf, sendHead } from './handshake.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { DEFAULT_RETRY_MS, type ResolvedSseOptions, resolveSseOptions, type SseOptions } from './options.ts'
 import { ResponseSink } from './response-sink.ts'
@@ -17,8 +17,10 @@ import { type EventSourceInput, type SourceOptions, type StreamResult, streamFro
 /** Options of `stream`. */
 export interface StreamOptions<T> extends SourceOptions<T, EventStream> {}
 
-/** Who writes to a stream besides the application: the subscription of a hub. */
+/** What writes to a stream besides the application: the subscription of a hub. */
 export interface StreamOwner {
+  /** How events look on this stream: those that the application sends besides, too. */
+  readonly form: FrameForm
   /** What goes out at a heartbeat; undefined = a comment. Not asked while bytes are waiting. */
   heartbeat(): Frame | undefined
   /** The last thing to be written before the stream ends for this reason, if any. */
@@ -160,7 +162,7 @@ export class EventStream {
           'On a stream of a hub the event IDs are its positions: send without id.',
         )
       }
-      return encodeSend(data, options)
+      return encodeSend(data, options, this.#owner?.form)
     })
   }
 
@@ -276,6 +278,12 @@ export class EventStream {
     return this.#sink?.remoteAddress
   }
 
+  /** @internal A query parameter of the request, while the response is there. */
+  query(name: string): string | null | undefined {
+    const req = this.response?.req
+    return req === undefined ? undefined : queryOf(req).get(name)
+  }
+
   /** @internal How much may wait before `onDrain` is worth waiting for. */
   get highWaterMark(): number {
     return this.#sink?.highWaterMark ?? 0
@@ -310,6 +318,11 @@ export class EventStream {
       )
     }
     this.#owner = owner
+  }
+
+  /** @internal See Subscriber. */
+  release(owner: StreamOwner): void {
+    if (this.#owner === owner && this.#state === 'idle') this.#owner = undefined
   }
 
   /** @internal See Subscriber. Without looking at `Accept`. */

@@ -37,7 +37,8 @@ const NO_QUERY: URLSearchParams = new URLSearchParams()
 
 /** The query of the request, to be read only, from the URL itself: an application may have turned Express's query parser off. */
 export function queryOf(req: IncomingMessage): URLSearchParams {
-  const url = (req as { originalUrl?: string }).originalUrl ?? req.url ?? ''
+  // Not `originalUrl`: a middleware in front may have rewritten the URL.
+  const url = req.url ?? ''
   const at = url.indexOf('?')
   return at === -1 ? NO_QUERY : new URLSearchParams(url.slice(at + 1))
 }

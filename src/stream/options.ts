@@ -1,6 +1,7 @@
-import { type Clock, clockOption, MAX_DELAY_MS } from '../clock.ts'
+import { type Clock, MAX_DELAY_MS } from '../clock.ts'
 import { booleanOption, functionOption, integerOption, optionsObject } from '../option.ts'
 import { parseReconnectionTime } from '../protocol/fields.ts'
+import { serverClockOption } from '../server-clock.ts'
 
 /** Options of `sse()` and `eventStream()`. */
 export interface SseOptions {
@@ -88,6 +89,6 @@ export function resolveSseOptions(given: SseOptions | undefined): ResolvedSseOpt
     maxLagMs: integerOption('maxLagMs', options.maxLagMs, 30_000, 0, MAX_DELAY_MS),
     letGo: booleanOption('letGo', options.letGo, false),
     onError: functionOption('onError', options.onError),
-    clock: clockOption(options.clock),
+    clock: serverClockOption(options.clock),
   }
 }

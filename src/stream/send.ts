@@ -1,6 +1,7 @@
 import { choiceOption, optionsObject } from '../option.ts'
-import { encodeFields, encodeId, encodeReconnectionTime, encodeValue } from '../protocol/encode.ts'
+import { encodeEnvelope, encodeFields, encodeId, encodeReconnectionTime, encodeValue } from '../protocol/encode.ts'
 import { parseEventId, parseEventType, parseReconnectionTime } from '../protocol/fields.ts'
+import type { FrameForm } from '../protocol/frame.ts'
 
 /** Options of `send`. */
 export interface SendOptions {
@@ -17,14 +18,17 @@ export interface SendOptions {
 const NAMES = ['event', 'id', 'retry', 'encoding'] as const
 
 /** The block of one event. Throws what is wrong with it. */
-export function encodeSend(data: unknown, given: SendOptions | undefined): string {
-  if (given === undefined) return encodeFields(undefined, encodeValue(data).text)
+export function encodeSend(data: unknown, given: SendOptions | undefined, form: FrameForm = 'plain'): string {
+  if (given === undefined && form === 'plain') return encodeFields(undefined, encodeValue(data).text)
   const { event, id, retry, encoding } = optionsObject('send()', given, NAMES)
   const type = event === undefined ? undefined : parseEventType(event)
   let head = ''
   if (retry !== undefined) head += encodeReconnectionTime(parseReconnectionTime(retry))
   if (id !== undefined) head += encodeId(parseEventId(id))
-  return head + encodeFields(type, encoding === undefined ? encodeValue(data).text : encodeBytes(data, encoding))
+  const value = encoding === undefined ? encodeValue(data) : { text: encodeBytes(data, encoding), json: false }
+  if (form === 'plain') return head + encodeFields(type, value.text)
+  // A client that unwraps every event must not take what the application sends for an envelope: it has no channel.
+  return head + encodeFields(undefined, encodeEnvelope('', type, value.text, value.json))
 }
 
 function encodeBytes(data: unknown, encoding: 'base64'): string {

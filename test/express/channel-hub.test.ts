@@ -5,6 +5,8 @@ import { ChannelHub, memoryBroker, type PublishReceipt, SseError, sse } from '..
 import { manualClock } from '../../src/testing/index.ts'
 import { appWith, ask, brokerWith, EVENT_STREAM, flavours, makeHub, NOBODY, open, serve, until } from './support.ts'
 
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
 const five = flavours[0]!
 const NEVER = new Promise<never>(() => {})
 
@@ -125,13 +127,14 @@ describe('publish', () => {
     const errors: unknown[] = []
     hub.on('error', (error, context) => errors.push([error, context]))
     await expect(hub.publish(channel as string, data, options as object)).rejects.toMatchObject({ code })
+    await turn()
     expect(errors).toEqual([[expect.objectContaining({ code }), { channel }]])
     expect(hub.stats().published).toBe(0)
   })
 
   it('with a wrong option is a TypeError that names it', async () => {
     const hub = makeHub()
-    await expect(hub.publish('a', 1, { id: '5' } as never)).rejects.toThrow(/"id"/)
+    await expect(hub.publish('a', 1, { id: '5' } as never)).rejects.toThrow(/`id`/)
     await expect(hub.publish('a', 1, { event: undefined, idempotencyKey: undefined })).resolves.toBeDefined()
   })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { pattern } from '../../src/channel-name.ts'
 import { type ChannelEvents, memoryBroker } from '../../src/index.ts'
 import { appWith, brokerWith, flavours, makeHub, post, serve, until } from './support.ts'
 
@@ -16,7 +17,7 @@ describe('hub.events()', () => {
   it('hears what is published from the call on, by code and by POST, on names and patterns', async () => {
     const hub = makeHub()
     await hub.publish('news', 'before')
-    const events = hub.events(['news', 'price.*'])
+    const events = hub.events(['news', pattern('price.*')])
     await hub.publish('news', 'one', { event: 'x' })
     await hub.publish('other', 'no')
     const url = await serve(appWith(flavours[0]!, hub))
@@ -160,7 +161,7 @@ describe('hub.events()', () => {
 
     it('with return(), while it waits; twice is once', async () => {
       const hub = makeHub()
-      const events = hub.events(['a', 'b.*'])
+      const events = hub.events(['a', pattern('b.*')])
       const next = events.next()
       expect(await events.return!()).toEqual({ done: true, value: undefined })
       await events.return!()

@@ -1,6 +1,7 @@
 import { Agent, request } from 'node:http'
 import type { ErrorRequestHandler } from 'express'
 import { describe, expect, it } from 'vitest'
+import { pattern } from '../../src/channel-name.ts'
 import { randomOf } from '../support/random.ts'
 import { flavours, makeHub, NOBODY, serve } from './support.ts'
 
@@ -213,7 +214,7 @@ describe.each(flavours)('ten thousand random requests, Express $version', ({ ver
     }) as ErrorRequestHandler)
 
     const heard = new Map<string, number>()
-    const events = hub.events('>')
+    const events = hub.events(pattern('>'))
     const listening = (async () => {
       for await (const item of events) if (!('gap' in item)) heard.set(item.channel, (heard.get(item.channel) ?? 0) + 1)
     })()

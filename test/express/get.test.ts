@@ -119,7 +119,7 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
       await s.next({ type: 'hub.open' })
       expect(s.text()).toMatch(
         new RegExp(
-          `^retry: [234]\\d{3}\nevent: hub\\.open\nid: ${id}\ndata: {"channels":\\["news"\\],"resumed":false,"heartbeatIntervalMs":15000}\n\n$`,
+          `^retry: [234]\\d{3}\nevent: hub\\.open\nid: ${id}\ndata: {"channels":\\["news"\\],"resumed":false,"heartbeatIntervalMs":15000,"envelope":false}\n\n$`,
         ),
       )
     })
@@ -146,6 +146,7 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
       expect((await s.next()).json()).toEqual({
         channels: ['b', 'a', 'x.*', 'y.>'],
         resumed: false,
+        envelope: false,
         heartbeatIntervalMs: 15_000,
       })
     })

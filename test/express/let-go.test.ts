@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { pattern } from '../../src/channel-name.ts'
 import type { RouterOptions, SseOptions, Subscription } from '../../src/index.ts'
 import { manualClock } from '../../src/testing/index.ts'
 import { RawClient } from '../support/raw-client.ts'
@@ -204,7 +205,7 @@ describe.each(flavours)('streams that let go, with Express $version', ({ express
       hub.on('subscribe', (made) => (subscription = made))
       const stream = await open(url, '/channels/a.open')
       await letGo(0)
-      await subscription!.add(['a.*', 'b'])
+      await subscription!.add([pattern('a.*'), 'b'])
       await hub.publish('a.secret', 1)
       await hub.publish('a.other', 2)
       await hub.publish('b', 3)
@@ -256,6 +257,6 @@ it.each(['yes', 1, null])('letGo: %j of a router is refused by name', (letGo) =>
   const hub = makeHub()
   onTestFinished(() => hub.close())
   expect(() => hub.router({ channels: ['>'], letGo: letGo as never })).toThrow(
-    new TypeError(`The option letGo is true or false, not ${JSON.stringify(letGo)}.`),
+    new TypeError(`Option \`letGo\` must be true or false, got ${JSON.stringify(letGo)}.`),
   )
 })

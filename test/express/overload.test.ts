@@ -136,7 +136,7 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
       }
       const result = await answer
       if (method !== 'HEAD') expect(refusals).toEqual([code])
-      if (fails && method !== 'HEAD') expect(failures.length).toBeGreaterThan(0)
+      if (fails && method !== 'HEAD') await until(() => failures.length > 0)
       expect(hub.stats().resumed.new).toBeLessThanOrEqual(1)
       return result
     }
@@ -284,12 +284,14 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
     it.each(['ERR_SSE_BROKER_UNAVAILABLE', 'ERR_SSE_PUBLISH_UNKNOWN'] as const)(
       '%s is 503 with Retry-After',
       async (code) => {
-        const detail = 'Retry with the same key.'
+        const detail = 'The disk is full.'
         const hub = makeHub(lib, {
           broker: brokerWith({ publish: () => Promise.reject(new lib.SseError(code, detail)) }, lib),
         })
         const url = await serve(appWith(flavour, hub))
-        expect(expectProblem(await post(url, '/channels/news', '1'), 503, code)).toBe(detail)
+        const told = expectProblem(await post(url, '/channels/news', '1'), 503, code)
+        // What the broker says is for the operator.
+        expect(told).not.toContain('disk')
       },
     )
 

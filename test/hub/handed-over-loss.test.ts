@@ -5,6 +5,7 @@ import type { Gap } from '../../src/hub/notice.ts'
 import { resolveHubOptions } from '../../src/hub/options.ts'
 import { stored } from '../broker/support.ts'
 import { FakeSubscriber } from '../support/fake-subscriber.ts'
+import { subscribe as subscribeTo } from '../support/subscribe.ts'
 
 const at = (seq: number) => ({ epoch: 'AAAAAA', seq })
 
@@ -34,7 +35,7 @@ async function hubAt6() {
     authorize?: (channel: string) => Promise<{ allowed: boolean }>,
   ) => {
     const stream = new FakeSubscriber('')
-    await hub.subscribe(stream, names, {}, { authorize })
+    await subscribeTo(hub, stream, names, { authorize })
     stream.received.length = 0
     return stream
   }

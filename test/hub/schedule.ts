@@ -7,6 +7,7 @@ import type { Subscription } from '../../src/hub/subscription.ts'
 import { FakeSubscriber } from '../support/fake-subscriber.ts'
 import { ReadingClient } from '../support/reading-client.ts'
 import { ScriptedBroker } from '../support/scripted-broker.ts'
+import { subscribe } from '../support/subscribe.ts'
 
 /** A client that reconnects for ever, on a fake stream. */
 interface Client {
@@ -222,7 +223,7 @@ export class Schedule {
   #connect(client: Client): void {
     const stream = new FakeSubscriber(client.reading.lastEventId)
     client.stream = stream
-    this.hub.subscribe(stream, client.names, {}, {}).then(
+    subscribe(this.hub, stream, client.names).then(
       (subscription) => {
         if (client.stream === stream) client.subscription = subscription
       },

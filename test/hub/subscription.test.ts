@@ -2,15 +2,17 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Broker } from '../../src/broker/broker.ts'
 import { memoryBroker } from '../../src/broker/memory-broker.ts'
 import type { HistoryOptions } from '../../src/broker/retention.ts'
+import { pattern } from '../../src/channel-name.ts'
 import { SseError } from '../../src/errors.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { type HubOptions, resolveHubOptions } from '../../src/hub/options.ts'
 import { newEvent, type PublishOptions } from '../../src/hub/publisher.ts'
-import type { Admission, SubscribeInit } from '../../src/hub/subscribe-init.ts'
+import type { SubscribeOptions, SubscribeRequest } from '../../src/hub/subscribe-request.ts'
 import type { Subscription } from '../../src/hub/subscription.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { FakeSubscriber } from '../support/fake-subscriber.ts'
 import { ScriptedBroker } from '../support/scripted-broker.ts'
+import { subscribe as subscribeTo } from '../support/subscribe.ts'
 
 let clock: ReturnType<typeof manualClock>
 let hub: Hub
@@ -31,12 +33,17 @@ const publish = async (channel: string, data: unknown, options?: PublishOptions)
   (await hub.publish([newEvent(channel, data, options, 1_048_576)]))[0]!
 const subscribe = async (
   channels: string | string[],
-  init: SubscribeInit = {},
-  admission: Admission = {},
+  { envelope, ...init }: Omit<SubscribeOptions, 'after'> = {},
+  admission: Pick<SubscribeRequest, 'until' | 'authorize' | 'address'> = {},
   after = '',
 ) => {
   const stream = new FakeSubscriber(after)
-  const subscription = await hub.subscribe(stream, channels, init, admission)
+  const form = envelope === true ? 'envelope' : 'plain'
+  const subscription = await subscribeTo(hub, stream, channels, {
+    form,
+    ...init,
+    ...admission,
+  } as Partial<SubscribeRequest>)
   return { stream, subscription }
 }
 /** A live subscription on a log whose every step is taken by hand. */
@@ -44,7 +51,7 @@ async function liveOnScript(options: Parameters<typeof make>[0] = {}, after = ''
   const broker = new ScriptedBroker()
   make(options, {}, broker)
   const stream = new FakeSubscriber(after)
-  const outcome = hub.subscribe(stream, 'a', {}, {})
+  const outcome = subscribeTo(hub, stream, 'a')
   await turns()
   broker.confirm()
   await turns()
@@ -70,7 +77,9 @@ describe('joining', () => {
     const { id } = await publish('a', 'before')
     const { stream, subscription } = await subscribe('a')
     expect(types(stream)).toEqual(['hub.open'])
-    expect(notices(stream, 'hub.open')).toEqual([{ id, channels: ['a'], resumed: false, heartbeatIntervalMs: 15_000 }])
+    expect(notices(stream, 'hub.open')).toEqual([
+      { id, channels: ['a'], resumed: false, heartbeatIntervalMs: 15_000, envelope: false },
+    ])
     expect(stream.text).toMatch(/^retry: 2000\nevent: hub.open\nid: /)
     expect(subscription).toMatchObject({ state: 'live', resumed: false, position: id, channels: ['a'] })
   })
@@ -78,7 +87,9 @@ describe('joining', () => {
   it('tells a position of another log, and goes on from the end without an id on hub.open', async () => {
     const { id } = await publish('a', 'before')
     const { stream, subscription } = await subscribe('a', {}, {}, 'zzzzzz.5')
-    expect(notices(stream, 'hub.open')).toEqual([{ channels: ['a'], resumed: false, heartbeatIntervalMs: 15_000 }])
+    expect(notices(stream, 'hub.open')).toEqual([
+      { channels: ['a'], resumed: false, heartbeatIntervalMs: 15_000, envelope: false },
+    ])
     expect(notices(stream, 'hub.gap')).toEqual([
       { id, reason: 'unknown-epoch', channels: ['a'], from: 'zzzzzz.5', to: id },
     ])
@@ -123,7 +134,6 @@ describe('joining', () => {
     expect(data(bad.stream)).toEqual(['a1', 'a2', 'a3'])
     const nothing = await subscribe('c', { rewind: 5 })
     expect(notices(nothing.stream, 'hub.open')[0].id).toBe(ids[4])
-    await expect(subscribe('a', { rewind: -1 })).rejects.toThrow(/rewind/)
   })
 
   it('replays several channels and patterns from one position, in the order of the log', async () => {
@@ -140,7 +150,7 @@ describe('joining', () => {
     const broker = new ScriptedBroker()
     make({}, {}, broker)
     const streams = Array.from({ length: 50 }, () => new FakeSubscriber('AAAAAA.0'))
-    for (const stream of streams) hub.subscribe(stream, 'a', {}, {}).catch(() => {})
+    for (const stream of streams) subscribeTo(hub, stream, 'a').catch(() => {})
     await turns()
     for (let i = 0; i < 50; i++) broker.confirm()
     await turns()
@@ -157,7 +167,7 @@ describe('joining', () => {
     const broker = new ScriptedBroker()
     make({}, {}, broker)
     const streams = Array.from({ length: 40 }, () => new FakeSubscriber())
-    for (const [i, stream] of streams.entries()) hub.subscribe(stream, `c${i}`, {}, {}).catch(() => {})
+    for (const [i, stream] of streams.entries()) subscribeTo(hub, stream, `c${i}`).catch(() => {})
     await turns()
     for (const _ of streams) broker.confirm()
     await turns()
@@ -177,7 +187,7 @@ describe('joining', () => {
     const broker = new ScriptedBroker()
     make({}, {}, broker)
     const stream = new FakeSubscriber()
-    const outcome = hub.subscribe(stream, 'a', {}, {})
+    const outcome = subscribeTo(hub, stream, 'a')
     await turns()
     clock.advance(5_000)
     await expect(outcome).rejects.toMatchObject({ code: 'ERR_SSE_OVERLOADED' })
@@ -190,7 +200,7 @@ describe('joining', () => {
   it('is refused when the broker refuses it', async () => {
     const broker = new ScriptedBroker()
     make({}, {}, broker)
-    const outcome = hub.subscribe(new FakeSubscriber(), 'a', {}, {})
+    const outcome = subscribeTo(hub, new FakeSubscriber(), 'a')
     await turns()
     broker.refuseSubscription(new SseError('ERR_SSE_BROKER_UNAVAILABLE', 'gone'))
     await expect(outcome).rejects.toMatchObject({ code: 'ERR_SSE_BROKER_UNAVAILABLE' })
@@ -201,7 +211,7 @@ describe('joining', () => {
       const broker = new ScriptedBroker()
       make({}, {}, broker)
       const stream = new FakeSubscriber()
-      const outcome = hub.subscribe(stream, 'a', {}, {})
+      const outcome = subscribeTo(hub, stream, 'a')
       const steps = [() => broker.confirm(), turn, () => broker.serve(), () => broker.deliver(), turn]
       for (const [i, step] of steps.entries()) {
         if (i === leaveAt) stream.close('client')
@@ -219,14 +229,14 @@ describe('joining', () => {
   it('is closed from the start on a stream that has ended', async () => {
     const stream = new FakeSubscriber()
     stream.close('client')
-    expect((await hub.subscribe(stream, 'a', {}, {})).state).toBe('closed')
+    expect((await subscribeTo(hub, stream, 'a')).state).toBe('closed')
   })
 
   it('retries a first read that fails, within its time', async () => {
     const broker = new ScriptedBroker()
     make({}, {}, broker)
     const stream = new FakeSubscriber()
-    const outcome = hub.subscribe(stream, 'a', {}, {})
+    const outcome = subscribeTo(hub, stream, 'a')
     await turns()
     broker.confirm()
     await turns()
@@ -365,7 +375,7 @@ describe('live and lagging', () => {
   it('retries a failing read while it lags, and closes with error when that takes too long', async () => {
     const broker = new ScriptedBroker()
     make({ maxLagMs: 10_000 }, {}, broker)
-    const outcome = hub.subscribe(new FakeSubscriber(), 'a', {}, {})
+    const outcome = subscribeTo(hub, new FakeSubscriber(), 'a')
     await turns()
     broker.confirm()
     await turns()
@@ -422,7 +432,7 @@ describe('add and remove', () => {
   it('start an added channel at the position of the stream, with no second hub.open', async () => {
     const { stream, subscription } = await subscribe('a')
     await publish('b', 'before')
-    await subscription.add(['b', 'c.*'])
+    await subscription.add(['b', pattern('c.*')])
     await publish('b', 1)
     await publish('c.x', 2)
     await publish('a', 3)
@@ -505,7 +515,7 @@ describe('add and remove', () => {
 
 describe('the end', () => {
   it('comes at until, told with hub.closed, however far away', async () => {
-    const until = new Date(clock.now() + 40 * 86_400_000)
+    const until = clock.now() + 40 * 86_400_000
     const { stream, subscription } = await subscribe('a', {}, { until })
     clock.advance(39 * 86_400_000)
     expect(subscription.state).toBe('live')
@@ -563,7 +573,7 @@ describe('the end', () => {
       }
     }
     const streams = [new FakeSubscriber(), new Fragile(), new FakeSubscriber(), new FakeSubscriber()]
-    for (const stream of streams) await hub.subscribe(stream, 'a', {}, {})
+    for (const stream of streams) await subscribeTo(hub, stream, 'a')
     await publish('a', 1)
     await publish('a', 2)
     expect(streams.map((stream) => data(stream).length)).toEqual([2, 1, 2, 2])

@@ -466,6 +466,7 @@ describe('an owner', () => {
   const owner = (more: Partial<StreamOwner> = {}) => {
     const reasons: string[] = []
     return {
+      form: 'plain' as const,
       reasons,
       heartbeat: () => undefined,
       farewell: () => undefined,

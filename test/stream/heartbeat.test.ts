@@ -95,7 +95,12 @@ describe('heartbeats of a stream', () => {
     const clock = manualClock()
     const frames = [Frame.of('event: hub.position\ndata: {}\n\n'), undefined]
     await using x = await exchange({ sse: { clock, heartbeatIntervalMs: 1_000 } })
-    x.sse.claim({ heartbeat: () => frames.shift(), farewell: () => undefined, closed: () => {} })
+    x.sse.claim({
+      heartbeat: () => frames.shift(),
+      form: 'plain' as const,
+      farewell: () => undefined,
+      closed: () => {},
+    })
     x.sse.commit()
     const client = await x.client
     clock.advance(1_000)
@@ -116,6 +121,7 @@ describe('heartbeats of a stream', () => {
         asked++
         return undefined
       },
+      form: 'plain' as const,
       farewell: () => undefined,
       closed: () => {},
     })

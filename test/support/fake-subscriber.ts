@@ -36,6 +36,10 @@ export class FakeSubscriber implements Subscriber {
     this.#owner = owner
   }
 
+  release(owner: SubscriberOwner): void {
+    if (this.#owner === owner) this.#owner = undefined
+  }
+
   commit(first: readonly Frame[]): boolean {
     if (this.state === 'closed') return false
     this.state = 'open'

@@ -1,6 +1,13 @@
 // What the map of a typed hub takes and refuses. Compiled, never run: test/types.test.ts.
 
-import { type ChannelEvent, type ChannelGap, ChannelHub, memoryBroker, type PublishReceipt } from '../../src/index.ts'
+import {
+  type ChannelEvent,
+  type ChannelGap,
+  ChannelHub,
+  memoryBroker,
+  type PublishReceipt,
+  pattern,
+} from '../../src/index.ts'
 import { type Equal, expectType } from './expect.ts'
 
 interface Headline {
@@ -107,14 +114,14 @@ for await (const item of typed.events('news')) {
     item.data.cents
   }
 }
-for await (const item of typed.events(['news', 'price.*'], { rewind: 10 })) {
+for await (const item of typed.events(['news', pattern('price.*')], { rewind: 10 })) {
   if (!('gap' in item)) expectType<Equal<typeof item.data, Headline | Price>>(true)
 }
 for await (const item of typed.channel('price.gold').events()) {
   if (!('gap' in item)) expectType<Equal<typeof item.data, { grams: number }>>(true)
 }
 // What the map says nothing of is `unknown`, never a type that everything is assignable from.
-for await (const item of typed.events('>')) {
+for await (const item of typed.events(pattern('>'))) {
   if (!('gap' in item)) expectType<Equal<typeof item.data, unknown>>(true)
 }
 for await (const item of typed.events(anything)) {

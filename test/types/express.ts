@@ -9,6 +9,7 @@ import {
   type EventStream,
   eventStream,
   isSseError,
+  pattern,
   problemHandler,
   type RouterOptions,
   type SendOptions,
@@ -114,7 +115,7 @@ app.get('/me/:id', async (req, res) => {
   })
   expectType<Equal<typeof subscription, Subscription>>(true)
   subscription.state satisfies 'replaying' | 'live' | 'lagging' | 'closed'
-  await subscription.add(['a', 'b.*'])
+  await subscription.add(['a', pattern('b.*')])
 })
 app.get('/publish', (req, res, next) => {
   hub

@@ -119,13 +119,22 @@ export interface PackedEvent extends Omit<NewEvent, 'fields'> {
   readonly bytes: number
 }
 
-const WIDTH = 7
+const WIDTH = 8
 
 export function packEvents(groups: readonly Group[]): Batch {
   const values: (string | number | boolean | null)[] = []
   for (const group of groups) {
-    for (const { channel, event, data, json, conflationKey, idempotencyKey, bytes } of group) {
-      values.push(channel, event ?? null, data, json, conflationKey ?? null, idempotencyKey ?? null, bytes)
+    for (const { channel, event, data, json, conflationKey, idempotencyKey, bytes, batch } of group) {
+      values.push(
+        channel,
+        event ?? null,
+        data,
+        json,
+        conflationKey ?? null,
+        idempotencyKey ?? null,
+        bytes,
+        batch ?? null,
+      )
     }
   }
   return { groups: groups.map((group) => group.length), values }
@@ -141,6 +150,7 @@ export function unpackEvent({ values }: Batch, index: number): PackedEvent {
     conflationKey: (values[at + 4] as string | null) ?? undefined,
     idempotencyKey: (values[at + 5] as string | null) ?? undefined,
     bytes: values[at + 6] as number,
+    batch: (values[at + 7] as string | null) ?? undefined,
   }
 }
 

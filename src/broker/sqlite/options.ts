@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
-import { type Clock, clockOption } from '../../clock.ts'
+import type { Clock } from '../../clock.ts'
 import { choiceOption, optionsObject } from '../../option.ts'
+import { serverClockOption } from '../../server-clock.ts'
 import { type HistoryOptions, resolveHistoryOptions } from '../retention.ts'
 import type { ThreadData } from './messages.ts'
 import type { Durability } from './schema.ts'
@@ -45,7 +46,7 @@ export function resolveSqliteOptions(options: SqliteBrokerOptions): SqliteBroker
   resolveHistoryOptions(history)
   return {
     data: { file: resolve(file), history, durability: choiceOption('durability', durability, 'full', DURABILITIES) },
-    clock: clockOption(clock),
+    clock: serverClockOption(clock),
     worker: WORKER,
   }
 }

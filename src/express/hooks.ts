@@ -1,0 +1,75 @@
+import type { Request } from 'express'
+import type { Clock } from '../clock.ts'
+import { isSseError, SseError, type SseErrorCode } from '../errors.ts'
+import { HOOK_TIME_LIMIT_MS } from '../hub/guard.ts'
+import { withinTime } from '../hub/time-limit.ts'
+import { show } from '../option.ts'
+
+/** What a `subscribe` hook answers: exactly `true`, or an object, allows; anything else refuses. */
+export type SubscribeVerdict = boolean | Admitted
+
+export interface Admitted {
+  /**
+   * When the permission ends: the stream is closed with `'expired'` then, and the client comes back and is asked for
+   * again. One that is over is a refusal; `null` and `undefined` mean never.
+   */
+  until?: Date | null | undefined
+  /** Becomes `subscription.info`. */
+  info?: unknown
+}
+
+// A hook may ask for a narrower request, such as one with a user on it: methods are checked that way, functions are not.
+export type SubscribeHook = {
+  hook(req: Request, channels: readonly string[]): SubscribeVerdict | Promise<SubscribeVerdict>
+}['hook']
+export type PublishHook = { hook(req: Request, channel: string): boolean | Promise<boolean> }['hook']
+
+/** What a verdict allows: undefined = nothing. Throws a TypeError for a verdict that is a mistake. */
+export function admittedBy(verdict: unknown, clock: Clock): { until?: number; info?: unknown } | undefined {
+  if (verdict === true) return {}
+  if (!isPlainObject(verdict)) return undefined
+  for (const name of Object.keys(verdict)) {
+    if (name !== 'until' && name !== 'info') {
+      throw new TypeError(`A subscribe hook must return true, false, or an object of until and info, got \`${name}\`.`)
+    }
+  }
+  const { until, info } = verdict as Admitted
+  if (until === undefined || until === null) return { info }
+  if (!(until instanceof Date) || Number.isNaN(until.getTime())) {
+    throw new TypeError(`The \`until\` of a subscribe hook must be a Date or null, got ${show(until)}.`)
+  }
+  return until.getTime() <= clock.now() ? undefined : { until: until.getTime(), info }
+}
+
+/** An array, an error or a map is an object as well, and allows nothing. */
+function isPlainObject(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** The answer of a hook. One that takes over 10 s is overloaded. */
+export async function answerOf<T>(clock: Clock, ask: () => T | PromiseLike<T>): Promise<T> {
+  const answer = ask()
+  if (typeof (answer as PromiseLike<T> | undefined)?.then !== 'function') return answer
+  const late = () => new SseError('ERR_SSE_OVERLOADED', 'The permission could not be decided in time: come back later.')
+  return withinTime(clock, HOOK_TIME_LIMIT_MS, answer, late)
+}
+
+/** The status of an error that says that the request is at fault. */
+export function clientStatusOf(error: unknown): number | undefined {
+  const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown }
+  const code = status ?? statusCode
+  return typeof code === 'number' && code >= 400 && code <= 499 ? code : undefined
+}
+
+/** An error of a hook as a refusal, if its status says so; one that is a failure stays as it is. */
+export function asRefusal(
+  error: unknown,
+  code: SseErrorCode & ('ERR_SSE_PUBLISH_FORBIDDEN' | 'ERR_SSE_SUBSCRIBE_FORBIDDEN'),
+): unknown {
+  const status = clientStatusOf(error)
+  if (status === undefined || isSseError(error)) return error
+  const { expose, message, headers } = error as { expose?: unknown; message: string; headers?: Record<string, string> }
+  return new SseError(code, expose === true ? message : 'The request was refused.', { cause: error, headers, status })
+}

@@ -1,0 +1,46 @@
+import { isSseError } from '../errors.ts'
+import type { Hub } from '../hub/hub.ts'
+import type { SubscribeRequest } from '../hub/subscribe-request.ts'
+import type { Subscription } from '../hub/subscription.ts'
+import { type EventStream, FINISHED_ID } from '../stream/event-stream.ts'
+import { addressOf } from './address.ts'
+import { isOverload, sendOverload, sendProblem } from './problem.ts'
+
+/**
+ * Subscribes the stream of a request to what `select` returns, and answers what is refused: the subscription is closed then. Rejects with what is
+ * not a refusal, and with one that cannot be answered any more.
+ */
+export async function serveSubscription(
+  hub: Hub,
+  stream: EventStream,
+  select: () => readonly string[],
+  request: Omit<SubscribeRequest, 'names' | 'address'>,
+): Promise<Subscription> {
+  // Present until a stream is open, and whoever has them since cannot be answered.
+  const res = stream.response
+  const req = res?.req
+  try {
+    const names = select()
+    hub.assertSelection(names)
+    // A stream that has let go of its request counts for its peer, which may be a proxy: for no less than its client.
+    const address = hub.options.maxStreamsPerAddress > 0 ? addressOf(req ?? { socket: stream }) : undefined
+    // For these the head, or 204, is the whole answer, and nothing is subscribed.
+    if (stream.lastEventId === FINISHED_ID) {
+      if (stream.state === 'idle') stream.commit()
+    } else if (req?.method === 'HEAD' && stream.state === 'idle') {
+      hub.assertOpen()
+      hub.assertRoom(address)
+      stream.commit()
+    }
+    if (stream.state === 'closed') return hub.closedSubscription(stream, request.info)
+    return await hub.subscribe(stream, { ...request, names, address })
+  } catch (error) {
+    if (!isSseError(error) || error.status === 500) throw error
+    if (res === undefined || stream.state !== 'idle' || res.headersSent) throw error
+    if (error.code === 'ERR_SSE_BROKER_UNAVAILABLE') hub.failed(error)
+    hub.emit('refused', { req: res.req, code: error.code, status: error.status })
+    if (isOverload(error)) sendOverload(res, stream.retryMs, error)
+    else sendProblem(res, error)
+    return hub.closedSubscription(stream, request.info)
+  }
+}

@@ -1,0 +1,24 @@
+import { AsyncResource } from 'node:async_hooks'
+import { type Clock, clockOption, systemClock } from './clock.ts'
+
+/** Made when this module is loaded, outside of any request. */
+const outside = new AsyncResource('express-sse-hub')
+
+/**
+ * The system's time, with timers that belong to no request. A timer keeps the `AsyncLocalStorage` of the code that starts
+ * it: one that is shared by all streams would keep the store of the first request alive, and run in it.
+ */
+const serverClock: Clock = {
+  ...systemClock,
+  setTimeout: (fn, ms) => outside.runInAsyncScope(() => systemClock.setTimeout(fn, ms)),
+}
+
+/** The option `clock` on a server: a `Clock`, or the system's. */
+export function serverClockOption(clock: Clock | undefined): Clock {
+  return clock === undefined || clock === systemClock ? serverClock : clockOption(clock)
+}
+
+/** `fn`, to be called in the async context of this moment wherever it is called from. */
+export function inThisContext<F extends (...args: never[]) => unknown>(fn: F): F {
+  return AsyncResource.bind(fn as never) as unknown as F
+}
