@@ -1,5 +1,4 @@
 import { createParser } from 'eventsource-parser'
-import { connectionError } from './error.ts'
 
 /** One dispatched block of an event stream. */
 export interface Block {
@@ -7,34 +6,81 @@ export interface Block {
   readonly id?: string | undefined
   readonly event?: string | undefined
   readonly data: string
+  /** It was larger than the limit: its data was skipped. */
+  readonly isTooLarge?: boolean
 }
+
+/** As much of the beginning of a block is kept. */
+const HEAD = 500
 
 /** Turns the bytes of one response into blocks: returns a function that takes some, and gives what they complete. */
 export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void): (bytes: Uint8Array) => Block[] {
   const blocks: Block[] = []
-  /** Characters since the last complete block. */
+  /** Characters of the block that is incomplete, without comments. */
   let pending = 0
+  /** What that block begins with: its ID is the last one there. */
+  let head = ''
   /** The part of a line that the parser has not got yet: it would look through all of the line again for each part. */
   let held = ''
   /** Whether the last text ended with a CR. */
-  let cr = false
+  let endsWithCr = false
+  /** The rest of a block that is too large is dropped up to its blank line: the end of the last text is kept to find it. */
+  let skipped: string | undefined
   const decoder = new TextDecoder()
-  const parser = createParser({ onRetry, onEvent: (block) => blocks.push(block) })
+  const parser = createParser({
+    onRetry,
+    onEvent: (block) => blocks.push(block),
+    onComment: (comment) => {
+      pending -= comment.length + 3
+    },
+  })
+
+  function skip(text: string): string {
+    const all = skipped + text
+    const blank = /\r\n\r?\n|\n\r?\n|\r\r/.exec(all)
+    if (!blank) {
+      skipped = all.slice(-3)
+      return ''
+    }
+    skipped = undefined
+    blocks.push({
+      id: head
+        .match(/^id: .*$/gm)
+        ?.pop()
+        ?.slice(4),
+      data: '',
+      isTooLarge: true,
+    })
+    head = ''
+    return all.slice(blank.index + blank[0].length)
+  }
+
   return (bytes) => {
     let text = decoder.decode(bytes, { stream: true })
+    if (text && skipped !== undefined) text = skip(text)
     if (text) {
       // The parser would hold a last CR back until it knows that no LF follows, and with it the event that it ends.
-      const skip = cr && text[0] === '\n'
-      cr = text.endsWith('\r')
-      if (skip) text = text.slice(1)
-      held += cr ? `${text}\n` : text
+      const isCut = endsWithCr && text[0] === '\n'
+      endsWithCr = text.endsWith('\r')
+      if (isCut) text = text.slice(1)
+      held += endsWithCr ? `${text}\n` : text
+      if (head.length < HEAD) head += text.slice(0, HEAD)
+      pending += text.length
       if (/[\r\n]/.test(text)) {
         parser.feed(held)
         held = ''
+        if (blocks.length) {
+          pending = 0
+          head = text.slice(Math.max(0, text.lastIndexOf('\n\n'))).slice(0, HEAD)
+        }
       }
     }
-    pending = blocks.length ? 0 : pending + text.length
-    if (pending > maxEventBytes) throw connectionError('ERR_SSE_TOO_LARGE', {}, true)
+    if (pending > maxEventBytes) {
+      parser.reset()
+      held = ''
+      pending = 0
+      skipped = text.slice(-3)
+    }
     return blocks.splice(0)
   }
 }

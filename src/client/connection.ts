@@ -1,5 +1,5 @@
 import { covers } from '../channel-name.ts'
-import type { ChannelMap, HeardData } from '../channel-types.ts'
+import type { HeardData } from '../channel-types.ts'
 import { connectionError } from './error.ts'
 import type {
   ConnectionEnd,
@@ -16,7 +16,8 @@ import type { Sink, Source } from './source.ts'
 import type { PositionStore } from './store.ts'
 
 /** A subscription to channels of a hub that lasts until there is a reason for it to end. */
-export interface Connection<Channels = ChannelMap> extends AsyncIterable<EventOf<Channels> | ReceivedGap> {
+// biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
+export interface Connection<Channels = any> extends AsyncIterable<EventOf<Channels> | ReceivedGap> {
   readonly state: ConnectionState
   /** The position: everything up to this ID was told. `''` = none. */
   readonly lastEventId: string
@@ -59,6 +60,7 @@ export function connectionOf<Channels>(
   const target = new EventTarget()
   const queues = new Set<Queue>()
   let kept = options.lastEventId ?? ''
+  let isStoring = false
   let end: ConnectionEnd | undefined
 
   function on(type: string, listener: (detail: never) => void): () => void {
@@ -79,8 +81,8 @@ export function connectionOf<Channels>(
     try {
       return store && (await use(store))
     } catch (cause) {
+      if (store) emit('error', connectionError('ERR_SSE_STORE', { cause }))
       store = undefined
-      emit('error', connectionError('ERR_SSE_STORE', { cause }))
       return
     }
   }
@@ -92,7 +94,17 @@ export function connectionOf<Channels>(
     for (const { items, settled } of queues) if (items.length > most) [most, id] = [items.length, settled]
     if (id === kept) return
     kept = id
-    stored((store) => store.set(id))
+    if (!isStoring) storeKept()
+  }
+
+  /** One position at a time, and the newest next: a slow store is not left behind by several. */
+  async function storeKept(): Promise<void> {
+    isStoring = true
+    for (let id: string | undefined; id !== kept; ) {
+      id = kept
+      await stored((store) => store.set(kept))
+    }
+    isStoring = false
   }
 
   const sink: Sink = async (type: string, detail: unknown, position = connection.lastEventId) => {

@@ -4,18 +4,20 @@ export type ConnectionErrorCode =
   | 'ERR_SSE_NETWORK'
   /** No answer within `connectTimeoutMs`, or not a byte for `silenceMs`. */
   | 'ERR_SSE_TIMEOUT'
-  /** The answer has another status than 200. 408, 425, 429 and 5xx pass; any other is final. */
+  /** The answer has another status than 200. 408, 425, 429 and 5xx pass; any other is final until it has worked. */
   | 'ERR_SSE_STATUS'
-  /** The answer is no event stream. Final. */
+  /** The answer is not an event stream. Final, unless the connection has worked before. */
   | 'ERR_SSE_CONTENT_TYPE'
-  /** An event is larger than `maxEventBytes`. Final, because it would come again. */
+  /** The request cannot be made, or its answer not be read: a mistake in the options. Final. */
+  | 'ERR_SSE_REQUEST'
+  /** An event is larger than `maxEventBytes`. It is skipped, and the position moves past it. */
   | 'ERR_SSE_TOO_LARGE'
-  /** The data of an event is no JSON, or its schema refuses it. The event is skipped. */
+  /** The data of an event is not JSON, has another shape, or is refused by its schema. The event is skipped. */
   | 'ERR_SSE_DATA'
   /** The store failed. The connection goes on without it. */
   | 'ERR_SSE_STORE'
 
-/** What an `error` listener is told, and what a connection failed of. */
+/** What an `error` listener receives, and what a connection failed of. */
 export interface ConnectionError extends Error {
   /** Stable; test this, never the message. */
   readonly code: ConnectionErrorCode
@@ -23,7 +25,9 @@ export interface ConnectionError extends Error {
   readonly final: boolean
   /** Of the answer, for ERR_SSE_STATUS and ERR_SSE_CONTENT_TYPE. */
   readonly status?: number
-  /** Of the event, for ERR_SSE_DATA. */
+  /** Whether a redirect led to the answer, such as one to a login page. */
+  readonly redirected?: boolean
+  /** Of the event, for ERR_SSE_DATA and ERR_SSE_TOO_LARGE. */
   readonly id?: string
   /** What was thrown, or the issues that a schema found. */
   readonly cause?: unknown
@@ -31,7 +35,7 @@ export interface ConnectionError extends Error {
 
 export function connectionError(
   code: ConnectionErrorCode,
-  about: { status?: number; id?: string; cause?: unknown } = {},
+  about: { status?: number; redirected?: boolean; id?: string; cause?: unknown } = {},
   final = false,
 ): ConnectionError {
   const said = about.status ?? about.id ?? about.cause ?? ''

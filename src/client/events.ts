@@ -46,6 +46,10 @@ export interface OpenInfo {
   /** Whether the position was accepted: what was missed comes now. */
   readonly resumed: boolean
   readonly heartbeatIntervalMs: number
+  /** Whether the events of the stream say which channel they are of. */
+  readonly envelope?: boolean
+  /** With `rewind`: how many kept events come first, and whether a channel had earlier ones. */
+  readonly rewind?: { readonly events: number; readonly earlier: boolean }
   /** The position before what comes now. */
   readonly id: string
 }

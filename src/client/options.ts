@@ -1,3 +1,4 @@
+import type { ConnectionError } from './error.ts'
 import type { SchemasOf } from './schema.ts'
 import type { PositionStore } from './store.ts'
 
@@ -9,8 +10,15 @@ export interface RetryOptions {
   minMs?: number | undefined
   /** The longest back-off in ms. A server that asks for more is heeded. Default 30 000. */
   maxMs?: number | undefined
-  /** A stream that was open for so many ms was healthy: the back-off begins anew. Default 5 000. */
+  /** A stream that was open for so many ms, or brought events, was healthy: the back-off begins anew. Default 5 000. */
   resetMs?: number | undefined
+  /**
+   * For how many ms after it has worked a connection is tried again although the answer makes no sense to repeat: 404
+   * during a deploy, a redirect to a login page. Default 300 000; 0 = not at all.
+   */
+  giveUpMs?: number | undefined
+  /** The longest `retry:` and `Retry-After` that are heeded, in ms. Default 3 600 000. */
+  maxAskedMs?: number | undefined
 }
 
 /** What a request is made of, and how its stream is kept alive. */
@@ -33,6 +41,11 @@ export interface SourceOptions {
   connectTimeoutMs?: number | undefined
   /** ms without a byte until the stream counts as dead. Default: three heartbeats of the hub, else 45 000; 0 = off. */
   silenceMs?: number | undefined
+  /**
+   * Decides whether a failed attempt is repeated: `true`, `false`, or `undefined` for the default. `hasWorked`: a stream of
+   * this connection was open before.
+   */
+  shouldRetry?: ((failure: { error: ConnectionError; hasWorked: boolean }) => boolean | undefined) | undefined
   /** Called on 401 and 403, once until the next success; then it is tried again, unless the result is `false`. */
   onUnauthorized?: ((response: Response) => unknown) | undefined
   /** Characters that one event may take while it is incomplete. Default 4 194 304. */

@@ -26,8 +26,7 @@ export function connectShared<Channels extends ChannelMap = any>(
   url: PerAttempt<string | URL>,
   options: SharedOptions<Channels> = {},
 ): Connection<Channels> {
-  const { navigator } = globalThis as { navigator?: { locks?: LockManager } }
-  const locks = navigator?.locks
+  const locks = lockManager()
   if (!locks || !globalThis.BroadcastChannel) return connect(url, options)
   const { channels = [], rewind, headers, credentials, key } = options
   if (typeof url === 'function' && !key) throw new TypeError('A shared connection whose url is a function needs a key.')
@@ -38,10 +37,30 @@ export function connectShared<Channels extends ChannelMap = any>(
     credentials,
     typeof headers === 'function' || [...new Headers(headers)],
   ]
-  const name = `express-sse-hub ${key ?? JSON.stringify(parts)}`
+  const name = `express-sse-hub ${hash(key ?? JSON.stringify(parts))}`
   return connectionOf(options, (begin, sink) => memberSource(url, options, begin, sink, name, locks))
 }
 
 export type { Connection } from './connection.ts'
 export type { ConnectionError, ConnectionErrorCode } from './error.ts'
 export { type PositionStore, sessionStore } from './store.ts'
+
+/** Undefined where there is none, also where asking for it throws. */
+function lockManager(): LockManager | undefined {
+  try {
+    return (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks
+  } catch {
+    return undefined
+  }
+}
+
+/** 53 bits of a text: every script of the origin can list names of locks, and must not read a token there. */
+function hash(text: string): string {
+  let [a, b] = [0xdeadbeef, 0x41c6ce57]
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    a = Math.imul(a ^ code, 2_654_435_761)
+    b = Math.imul(b ^ code, 1_597_334_677)
+  }
+  return `${(b >>> 0).toString(36)}${(a >>> 0).toString(36)}`
+}

@@ -3,33 +3,35 @@ import { backoff, retryAfter } from './backoff.ts'
 import { type Block, blockReader } from './blocks.ts'
 import { type ConnectionError, connectionError } from './error.ts'
 import type { ConnectionEnd, ConnectionEvents } from './events.ts'
+import { detailOf, type HubStream } from './hub-block.ts'
 import type { PerAttempt, SourceOptions } from './options.ts'
 import { request } from './request.ts'
 import { watchPage } from './wake.ts'
 
-/** What a source tells: what a connection tells, and that its position has moved with nothing to show for it. */
+/** What a source reports: what a connection emits, and that its position has moved with nothing to show for it. */
 // biome-ignore lint/suspicious/noExplicitAny: any channel, any data
 export interface SourceEvents extends Omit<ConnectionEvents<any>, 'resumed'> {
   position: object
 }
 
 /**
- * Takes what a source tells, one after the other, each with the position that holds once it is taken, if it has moved.
- * The source waits for the promise before it tells the next: nothing is read meanwhile. It never rejects.
+ * Takes what a source reports, one after the other, each with the position that holds once it is taken, if it has moved.
+ * The source waits for the promise before it reports the next: nothing is read meanwhile. It never rejects.
  */
 export type Sink = <K extends keyof SourceEvents>(type: K, detail: SourceEvents[K], position?: string) => Promise<void>
 
 /** Where a connection gets its events from. */
 export interface Source {
-  /** The page is left (`true`), is back (`false`), or somebody looks at it again. */
+  /** The page is left (`true`), the page or the network is back (`false`), or the page is looked at again. */
   wake(away?: boolean): void
   /** Drops what is open, and connects now. */
   reconnect(): void
-  /** Nothing is told after it but `closed`. */
+  /** Nothing is reported after it but `closed`. */
   end(reason: ConnectionEnd['reason'], error?: ConnectionError): void
 }
 
 const HEARTBEAT_MS = 15_000
+const HOUR_MS = 3_600_000
 
 /** A stream of one URL that is opened again until there is a reason not to. Begins a turn later, where `begin` says. */
 export function httpSource(
@@ -41,29 +43,34 @@ export function httpSource(
   const {
     method = options.body ? 'POST' : 'GET',
     connectTimeoutMs = HEARTBEAT_MS,
-    retry: { minMs = 1_000, maxMs = 30_000, resetMs = 5_000 } = {},
+    retry: { minMs = 1_000, maxMs = 30_000, resetMs = 5_000, giveUpMs = 300_000, maxAskedMs = HOUR_MS } = {},
   } = options
-  // Wall time: other clocks may stand still while the machine sleeps.
+  // Wall time: other clocks may stand still while the machine sleeps. It may also be stepped back.
   const time = () => Date.now()
+  const isOver = (since: number, ms: number) => time() < since || time() - since >= ms
   const life = new AbortController()
   let position: string
   let failures = 0
   /** The reconnection time that the server asked for last. */
-  let floor = 0
-  let heartbeat = HEARTBEAT_MS
-  let opened: number
-  let lastByte: number
-  /** Whether the stream is one of a hub. */
-  let hub: boolean
-  /** The server said how long not to be asked, whoever wakes up meanwhile. */
-  let held: number
-  let refreshed = false
-  let suspended: boolean | undefined
+  let serverRetryMs = 0
+  let heartbeatMs = HEARTBEAT_MS
+  /** When the stream of this attempt opened. */
+  let openedAt: number
+  let lastByteAt: number
+  /** When a stream was open last; undefined = never. */
+  let workedAt: number | undefined
+  /** What the stream of this attempt is, once it is a hub's. */
+  let hubStream: HubStream | undefined
+  /** The events of this attempt so far: one that brings some has not failed, however short it is. */
+  let taken: number
+  /** `Retry-After` of the last answer. A page that is shown again does not shorten it. */
+  let retryAfterMs: number
+  let wasRefreshed = false
+  let isSuspended: boolean | undefined
   /** The next attempt follows at once. */
-  let now: boolean
+  let skipDelay: boolean
   let attempt: AbortController | undefined
-  /** Ends the wait between two attempts. */
-  let go: (() => void) | undefined
+  let endWait: (() => void) | undefined
   let timer: Partial<NodeJS.Timeout> | undefined
 
   /** One timer serves all: each wait ends that before it. 0 = no timer. A longer delay than the longest would fire at once. */
@@ -79,84 +86,104 @@ export function httpSource(
   }
 
   function reconnect(): void {
-    now = true
+    skipDelay = true
     attempt?.abort()
-    go?.()
+    endWait?.()
   }
 
   function wake(away?: boolean): void {
-    if (away === undefined && !go && time() - lastByte <= (heartbeat || HEARTBEAT_MS)) return
-    const was = suspended
-    suspended = away ?? was
-    if (!held || was || suspended) reconnect()
+    if (away === undefined && !endWait && !isOver(lastByteAt, (heartbeatMs || HEARTBEAT_MS) + 1)) return
+    const wasSuspended = isSuspended
+    isSuspended = away ?? wasSuspended
+    if (!retryAfterMs || away !== undefined || wasSuspended) reconnect()
   }
 
   function end(reason: ConnectionEnd['reason'], error?: ConnectionError): void {
     if (life.signal.aborted) return
     life.abort()
-    suspended = false
+    isSuspended = false
     reconnect()
+    if (error) Object.assign(error, { final: true })
     sink('closed', { reason, error })
   }
 
   /** Takes one block. False: the stream has said its last. */
-  async function take({ id = position, event, data }: Block): Promise<boolean> {
+  async function take(block: Block): Promise<boolean> {
+    const { id = position, event } = block
     const type = event?.startsWith('hub.') ? event.slice(4) : 'event'
     position = id
     if (type === 'finished') {
-      // The server answers 204 to whoever comes back from here.
+      // The server answers 204 to a client that comes back from here.
       sink('position', {}, id)
       end(type)
     }
     if (type === 'finished' || type === 'closed') return false
+    taken++
     try {
-      hub ||= type === 'open'
-      const value = hub ? JSON.parse(data) : { channel: '', event, data }
-      if (type === 'open') heartbeat = value.heartbeatIntervalMs
-      if (type === 'gap') value.gap = true
-      await sink(type as 'event', { ...value, id }, id)
+      if (block.isTooLarge) throw connectionError('ERR_SSE_TOO_LARGE', { id })
+      const detail = detailOf(type, block, hubStream)
+      if (type === 'open') {
+        hubStream = detail as unknown as HubStream
+        heartbeatMs = hubStream.heartbeatIntervalMs
+      }
+      await sink(type as 'event', { ...detail, id } as never, id)
     } catch (cause) {
-      await sink('error', connectionError('ERR_SSE_DATA', { id, cause }), id)
+      const isOurs = (cause as ConnectionError)?.code === 'ERR_SSE_TOO_LARGE'
+      await sink('error', isOurs ? (cause as ConnectionError) : connectionError('ERR_SSE_DATA', { id, cause }), id)
     }
     return true
+  }
+
+  /** Whether an answer that makes no sense to repeat is final: one that has worked before may be a redeploy. */
+  function isFinal(error: ConnectionError): boolean {
+    const { status } = error
+    const hasWorked = workedAt !== undefined
+    const decided = options.shouldRetry?.({ error, hasWorked })
+    if (decided !== undefined) return !decided
+    if (error.code === 'ERR_SSE_STATUS' && (status! >= 500 || /408|425|429/.test(`${status}`))) return false
+    return /401|403/.test(`${status}`) || !hasWorked || isOver(workedAt!, giveUpMs)
   }
 
   /** One request, and its stream to the end. */
   async function once(signal: AbortSignal): Promise<void> {
     const { onUnauthorized, silenceMs, maxEventBytes = 4_194_304 } = options
     watch(connectTimeoutMs)
-    const response = await Promise.race([
-      request(url, { ...options, method }, position, signal),
-      // What a function among the options gives may never come.
-      new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
-    ])
-    const { status, headers } = response
-    const said = `${status}`
+    const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    // What a function among the options gives may never come.
+    const unlessAborted = <T>(promise: T | Promise<T>) => Promise.race([promise, aborted])
+    const response = await unlessAborted(request(url, { ...options, method }, position, signal))
+    const { status, headers, redirected } = response
     if (status === 204) return end('finished')
+    const refuse = (code: 'ERR_SSE_STATUS' | 'ERR_SSE_CONTENT_TYPE') => {
+      const error = connectionError(code, { status, redirected })
+      throw Object.assign(error, { final: isFinal(error) })
+    }
     if (status !== 200) {
-      held = retryAfter(headers.get('retry-after'), time())
-      if (!refreshed && /401|403/.test(said) && onUnauthorized && (await onUnauthorized(response)) !== false) {
-        refreshed = now = true
+      retryAfterMs = Math.min(retryAfter(headers.get('retry-after'), time()), maxAskedMs)
+      const mayRefresh = !wasRefreshed && /401|403/.test(`${status}`) && onUnauthorized
+      if (mayRefresh && (await unlessAborted(onUnauthorized(response) as unknown)) !== false) {
+        wasRefreshed = skipDelay = true
         return
       }
-      throw connectionError('ERR_SSE_STATUS', { status }, status < 500 && !/408|425|429/.test(said))
+      refuse('ERR_SSE_STATUS')
     }
     // [spec] #the-eventsource-interface: the type alone decides, whatever its parameters are.
-    if (!/^text\/event-stream\s*(;|$)/i.test(headers.get('content-type')!))
-      throw connectionError('ERR_SSE_CONTENT_TYPE', { status }, true)
-    refreshed = hub = false
-    opened = time()
+    if (!/^text\/event-stream\s*(;|$)/i.test(headers.get('content-type')!)) refuse('ERR_SSE_CONTENT_TYPE')
+    const reader = response.body?.getReader?.()
+    if (!reader)
+      throw connectionError('ERR_SSE_REQUEST', { cause: 'The body of the answer is not a Web stream.' }, true)
+    wasRefreshed = false
+    workedAt = openedAt = time()
     sink('state', 'open')
-    const reader = response.body!.getReader()
     const blocksOf = blockReader(maxEventBytes, (ms) => {
-      floor = ms
+      serverRetryMs = Math.min(ms, maxAskedMs)
     })
     for (;;) {
-      watch(silenceMs ?? 3 * heartbeat)
+      watch(silenceMs ?? 3 * heartbeatMs)
       const { done, value } = await reader.read()
       watch(0)
       if (done) return
-      lastByte = time()
+      workedAt = lastByteAt = time()
       for (const block of blocksOf(value)) {
         signal.throwIfAborted()
         if (!(await take(block))) return
@@ -168,34 +195,35 @@ export function httpSource(
     position = await begin()
     while (!life.signal.aborted) {
       attempt = new AbortController()
-      now = false
-      held = 0
-      lastByte = time()
-      opened = Number.NaN
+      skipDelay = false
+      retryAfterMs = taken = 0
+      hubStream = undefined
+      lastByteAt = time()
+      openedAt = Number.NaN
       sink('state', 'connecting')
       let error: ConnectionError | undefined
       try {
         await once(attempt.signal)
       } catch (cause) {
-        error =
-          (cause as ConnectionError)?.final !== undefined
-            ? (cause as ConnectionError)
-            : connectionError('ERR_SSE_NETWORK', { cause })
+        const isOurs = (cause as ConnectionError)?.final !== undefined
+        error = isOurs ? (cause as ConnectionError) : connectionError('ERR_SSE_NETWORK', { cause })
+        if (!isOurs && options.shouldRetry?.({ error, hasWorked: workedAt !== undefined }) === false)
+          Object.assign(error, { final: true })
       }
-      if (now) error = undefined
+      if (skipDelay) error = undefined
       attempt.abort()
-      if (time() - opened >= resetMs) failures = 0
-      if (error?.final || !(options.retryPost || position || now || /^(get|head)$/i.test(method)))
+      if (taken > 1 || (openedAt && isOver(openedAt, resetMs))) failures = 0
+      if (error?.final || !(options.retryPost || position || skipDelay || /^(get|head)$/i.test(method)))
         end(error ? 'failed' : 'finished', error)
       else if (error) sink('error', error)
-      const delay = Math.max(held, backoff(failures++, floor, minMs, maxMs))
-      if (!now || suspended) sink('state', 'waiting')
-      while (!now || suspended) {
+      const delay = Math.max(retryAfterMs, backoff(failures++, serverRetryMs, minMs, maxMs))
+      if (!skipDelay || isSuspended) sink('state', 'waiting')
+      while (!skipDelay || isSuspended) {
         await new Promise<void>((resolve) => {
-          go = resolve
-          arm(suspended ? 0 : delay, reconnect)
+          endWait = resolve
+          arm(isSuspended ? 0 : delay, reconnect)
         })
-        go = undefined
+        endWait = undefined
       }
       watch(0)
     }

@@ -6,11 +6,11 @@
 export function watchPage(wake: (away?: boolean) => void, signal: AbortSignal): void {
   const page = globalThis as Partial<EventTarget> & { document?: { visibilityState: string } }
   const listener = ({ type, persisted }: Event & { persisted?: boolean }): void => {
-    if (type === 'pagehide') wake(true)
-    else if (type === 'online' || persisted) wake(false)
+    if (type === 'pagehide' || type === 'freeze') wake(true)
+    else if (type === 'online' || type === 'resume' || persisted) wake(false)
     else if (page.document?.visibilityState === 'visible') wake()
   }
-  // A change of visibility is told to the document, and bubbles.
-  for (const type of ['visibilitychange', 'online', 'pageshow', 'pagehide'])
+  // Events of the document bubble.
+  for (const type of ['visibilitychange', 'online', 'pageshow', 'pagehide', 'freeze', 'resume'])
     page.addEventListener?.(type, listener, { signal })
 }

@@ -7,7 +7,13 @@ describe('a connection to a hub', () => {
     const connection = connected(url, { channels: ['board', 'price.*'] })
     await until(() => connection.told.open.length)
     expect(connection.told.open).toEqual([
-      { channels: ['board', 'price.*'], resumed: false, heartbeatIntervalMs: 100, id: connection.lastEventId },
+      {
+        channels: ['board', 'price.*'],
+        resumed: false,
+        heartbeatIntervalMs: 100,
+        envelope: true,
+        id: connection.lastEventId,
+      },
     ])
     const { id } = await hub.publish('board', { text: 'hi' }, { event: 'note' })
     await hub.publish('price.usd', '5')

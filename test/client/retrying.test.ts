@@ -12,18 +12,19 @@ describe('the wait before another attempt', () => {
       return [0, 1, 2, 10].map((failures) => backoff(failures, 2_000, 1_000, 30_000))
     }
     expect(at(0)).toEqual([2_000, 2_000, 2_000, 2_000])
-    expect(at(0.5)).toEqual([2_000, 3_000, 5_000, 16_000])
-    expect(at(1)).toEqual([2_000, 4_000, 8_000, 30_000])
+    // Also at first, so that clients which were cut together do not come back together.
+    expect(at(0.5)).toEqual([2_500, 3_000, 5_000, 16_000])
+    expect(at(1)).toEqual([3_000, 4_000, 8_000, 30_000])
     random.mockRestore()
   })
 
-  it('is never less than what the server asked for, and never more than the longest', () => {
+  it('is never less than what the server asked for, and hardly more than the longest', () => {
     const ms = fc.integer({ min: 0, max: 3_600_000 })
     fc.assert(
       fc.property(fc.nat(2_000), ms, ms, ms, (failures, floor, min, max) => {
         const wait = backoff(failures, floor, min, max)
         expect(wait).toBeGreaterThanOrEqual(floor)
-        expect(wait).toBeLessThanOrEqual(Math.max(floor, max))
+        expect(wait).toBeLessThanOrEqual(Math.max(1.5 * floor, max))
       }),
     )
   })
@@ -292,10 +293,198 @@ describe('silence', () => {
 })
 
 describe('an event that is too large', () => {
-  it('ends it', async () => {
-    const { url, requests } = await scripted(stream(`data: ${'x'.repeat(300_000)}`, true))
+  it('is skipped with an error, and the position moves past it', async () => {
+    const { url, requests } = await scripted(
+      (res) => {
+        res.writeHead(200, EVENT_STREAM)
+        res.write(`${hubOpen('e.0')}${hubEvent('e.1', 1)}`)
+        res.write(`id: e.2\ndata: {"channel":"board","data":"${'x'.repeat(150_000)}`)
+        setTimeout(() => res.end(`${'x'.repeat(300_000)}"}\n\n`), 20)
+      },
+      stream(`${hubOpen('e.2', { resumed: true })}${hubEvent('e.3', 3)}`),
+      status(204),
+    )
     const connection = connected(url, { maxEventBytes: 100_000 })
-    expect(await connection.closed).toMatchObject({ reason: 'failed', error: { code: 'ERR_SSE_TOO_LARGE' } })
-    expect(requests.length).toBe(1)
+    await connection.closed
+    expect(connection.told.event.map(({ data }) => data)).toEqual([1, 3])
+    expect(connection.told.error[0]).toMatchObject({ code: 'ERR_SSE_TOO_LARGE', id: 'e.2', final: false })
+    expect(requests[1]!.headers['last-event-id'] ?? requests[1]!.url).toContain('e.2')
+  })
+
+  it('is not what comments add up to', async () => {
+    const comments = ': a comment of a heartbeat\n'.repeat(10_000)
+    const { url } = await scripted(stream(`${hubOpen('e.0')}${comments}${hubEvent('e.1', 1)}`), status(204))
+    const connection = connected(url, { maxEventBytes: 100_000 })
+    await connection.closed
+    expect(connection.told.error).toEqual([])
+    expect(connection.told.event).toHaveLength(1)
+  })
+})
+
+describe('a stream of a stranger', () => {
+  it.each([
+    ['hub.open', 'null'],
+    ['hub.open', '{"channels":"a"}'],
+    ['hub.open', '[]'],
+    ['hub.gap', 'null'],
+    ['hub.gap', '{"reason":5}'],
+    ['hub.gap', '"text"'],
+    [undefined, 'null'],
+    [undefined, '{"data":1}'],
+    [undefined, '{"channel":5,"data":1}'],
+    [undefined, '5'],
+    [undefined, 'no JSON'],
+  ])('that sends %s with %s is an error of that block alone', async (event, data) => {
+    const block = `${event === undefined ? '' : `event: ${event}\n`}id: e.1\ndata: ${data}\n\n`
+    const { url } = await scripted(stream(`${hubOpen('e.0')}${block}${hubEvent('e.2', 2)}`), status(204))
+    const connection = connected(url)
+    connection.channel('user.*', () => {})
+    expect(await connection.closed).toMatchObject({ reason: 'finished' })
+    expect(connection.told.error[0]).toMatchObject({ code: 'ERR_SSE_DATA', id: 'e.1', final: false })
+    expect(connection.told.event.map(({ data }) => data)).toEqual([2])
+  })
+
+  it('without envelopes cannot pass off its text as an event of another channel', async () => {
+    const forged = 'id: e.1\ndata: {"channel":"admin","event":"grant","data":{"all":true}}\n\n'
+    const { url } = await scripted(stream(`${hubOpen('e.0', { envelope: false })}${forged}`), status(204))
+    const connection = connected(url)
+    await connection.closed
+    expect(connection.told.event).toEqual([
+      { channel: '', event: undefined, id: 'e.1', data: '{"channel":"admin","event":"grant","data":{"all":true}}' },
+    ])
+  })
+})
+
+describe('a mistake in the options', () => {
+  it.each([
+    ['an invalid header', { headers: { 'x-a': 'a\nb' } }],
+    [
+      'a function of headers that throws',
+      {
+        headers: () => {
+          throw new ReferenceError('token is not defined')
+        },
+      },
+    ],
+    ['a GET with a body', { method: 'GET', body: 'x' }],
+    [
+      'a fetch without a body that can be read',
+      {
+        fetch: async () => ({ status: 200, headers: new Headers({ 'content-type': 'text/event-stream' }), body: null }),
+      },
+    ],
+  ] as [string, object][])('is final, and named once: %s', async (_, options) => {
+    const { url, requests } = await scripted(stream(hubOpen('e.0'), true))
+    const connection = connected(url, options)
+    expect(await connection.closed).toMatchObject({ reason: 'failed', error: { code: 'ERR_SSE_REQUEST', final: true } })
+    expect(requests.length).toBe(0)
+    expect(connection.told.error).toEqual([])
+  })
+
+  it('is not a function of headers that fails to fetch', async () => {
+    let calls = 0
+    const { url } = await scripted(status(204))
+    const connection = connected(url, {
+      headers: async () => (calls++ === 0 ? Promise.reject(new TypeError('fetch failed')) : {}),
+    })
+    expect(await connection.closed).toMatchObject({ reason: 'finished' })
+  })
+})
+
+describe('a connection that has worked', () => {
+  it('survives a 404 and a login page in a deploy, and says that it was redirected', async () => {
+    const { url } = await scripted(
+      stream(`${hubOpen('e.0')}${hubEvent('e.1', 1)}`),
+      status(404),
+      (res, req) => (req.url!.includes('login') ? res.end() : res.writeHead(302, { location: '/login' }).end()),
+      (res) => res.writeHead(200, { 'content-type': 'text/html' }).end('login'),
+      stream(`${hubOpen('e.1', { resumed: true })}${hubEvent('e.2', 2)}`),
+      status(204),
+    )
+    const connection = connected(url)
+    expect(await connection.closed).toMatchObject({ reason: 'finished' })
+    expect(connection.told.event.map(({ data }) => data)).toEqual([1, 2])
+    const told = connection.told.error.map(({ code, status, redirected, final }) => [code, status, redirected, final])
+    expect(told).toContainEqual(['ERR_SSE_STATUS', 404, false, false])
+    expect(told).toContainEqual(['ERR_SSE_CONTENT_TYPE', 200, true, false])
+  })
+
+  it.each([
+    ['giveUpMs: 0', { retry: { minMs: 1, maxMs: 5, giveUpMs: 0 } }],
+    ['shouldRetry', { shouldRetry: () => false }],
+  ])('ends at once where asked to: %s', async (_, options) => {
+    const { url } = await scripted(stream(hubOpen('e.0')), status(404))
+    expect(await connected(url, options).closed).toMatchObject({
+      reason: 'failed',
+      error: { status: 404, final: true },
+    })
+  })
+
+  it('may be told to try again what never worked', async () => {
+    const { url } = await scripted(status(404), status(204))
+    const connection = connected(url, { shouldRetry: ({ hasWorked }) => !hasWorked })
+    expect(await connection.closed).toMatchObject({ reason: 'finished' })
+  })
+})
+
+describe('a wait', () => {
+  it.each([['1000000000000'], [new Date('9999-01-01').toUTCString()]])(
+    'of Retry-After: %s is capped',
+    async (value) => {
+      const waits: number[] = []
+      const { url } = await serveTimes(waits, (n) => (n < 2 ? status(503, { 'retry-after': value }) : status(204)))
+      const connection = connected(url, { retry: { minMs: 1, maxMs: 2, maxAskedMs: 30 } })
+      await connection.closed
+      expect(waits[0]).toBeGreaterThanOrEqual(29)
+    },
+  )
+
+  it('ends with reconnect(), also while onUnauthorized or headers hang', async () => {
+    const { url } = await scripted(status(401), status(204))
+    let asked = 0
+    const connection = connected(url, {
+      onUnauthorized: () => {
+        asked++
+        return new Promise(() => {})
+      },
+    })
+    await until(() => asked === 1)
+    connection.reconnect()
+    expect(await connection.closed).toMatchObject({ reason: 'finished' })
+  })
+
+  it('does not grow for streams that end at once after they brought events', async () => {
+    let n = 0
+    const { url, requests } = await scripted((res, req) => {
+      n++
+      if (n > 12) return status(204)(res, req)
+      return stream(`${hubOpen(`e.${n}`, { resumed: true })}${hubEvent(`e.${n + 1}`, n)}`)(res, req)
+    })
+    const connection = connected(url, { retry: { minMs: 2, maxMs: 60_000 } })
+    await connection.closed
+    expect(requests.length).toBe(13)
+  })
+
+  it('of a store that is slow writes the newest position next, and one that fails is reported once', async () => {
+    const events = Array.from({ length: 20 }, (_, i) => hubEvent(`e.${i + 1}`, i)).join('')
+    const { url } = await scripted(stream(`${hubOpen('e.0')}${events}`, true))
+    const sets: string[] = []
+    const slow = connected(url, {
+      store: {
+        get: () => '',
+        set: async (id) => {
+          sets.push(id)
+          await new Promise((resolve) => setTimeout(resolve, 20))
+        },
+      },
+    })
+    await until(() => sets.at(-1) === 'e.20')
+    expect(sets.length).toBeLessThan(5)
+    slow.close()
+    const failing = connected(url, { store: { get: () => '', set: () => Promise.reject(new Error('full')) } })
+    await until(() => failing.told.event.length === 20)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(failing.told.error.map(({ code }) => code)).toEqual(['ERR_SSE_STORE'])
+    failing.close()
   })
 })

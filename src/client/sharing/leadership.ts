@@ -15,30 +15,40 @@ export interface Leadership {
   leave(): void
 }
 
-/** Waits in line for the lock. `won` is called when it is ours, `lost` when it was stolen; then the waiting begins anew. */
-export function contend(locks: LockManager, name: string, won: () => void, lost: () => void): Leadership {
+/**
+ * Waits in line for the lock. `won` is called when it is ours, `lost` when it was stolen; then the waiting begins anew.
+ * `refused`: this context gets no locks, as in a sandboxed frame.
+ */
+export function contend(
+  locks: LockManager,
+  name: string,
+  won: () => void,
+  lost: () => void,
+  refused: () => void,
+): Leadership {
   let waiting: AbortController
   let release: (() => void) | undefined
   let left = false
 
   function request(options: { signal?: AbortSignal; steal?: boolean }): void {
     let mine: () => void
-    locks
-      .request(name, options, () => {
-        if (left) return Promise.resolve()
-        waiting.abort()
-        return new Promise<void>((resolve) => {
-          release = mine = resolve
-          won()
-        })
+    const hold = () => {
+      if (left) return Promise.resolve()
+      waiting.abort()
+      return new Promise<void>((resolve) => {
+        release = mine = resolve
+        won()
       })
-      .catch(() => {
-        // Aborted while it waited, or stolen from us: only then there was something to lose.
-        if (left || release !== mine || !mine) return
-        release = undefined
-        lost()
-        queue()
-      })
+    }
+    // A promise from the start, because `request` itself may throw.
+    new Promise((resolve) => resolve(locks.request(name, options, hold))).catch((error) => {
+      if (!left && !mine && error?.name !== 'AbortError') return refused()
+      // Aborted while it waited, or stolen from us: only then there was something to lose.
+      if (left || release !== mine || !mine) return
+      release = undefined
+      lost()
+      queue()
+    })
   }
 
   function queue(): void {

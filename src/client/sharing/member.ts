@@ -3,7 +3,7 @@ import type { PerAttempt, SourceOptions } from '../options.ts'
 import { httpSource, type Sink, type Source, type SourceEvents } from '../source.ts'
 import { watchPage } from '../wake.ts'
 import { contend, type Leadership, type LockManager } from './leadership.ts'
-import { type Message, portable, revived, type Told } from './message.ts'
+import { isMessage, type Message, portable, revived, type Told } from './message.ts'
 
 // Tabs that share one connection are a group. Whoever holds the lock leads it: it has the connection, and tells all
 // what it hears. Why nothing is lost, nothing comes twice, and the order stays:
@@ -58,13 +58,28 @@ export function memberSource(
   let own: Source | undefined
   /** Whether the lock is held, and the group has heard of it. */
   let elected = false
+  let isAlone = false
   /** One object to hear with and one to speak with: an object does not hear itself. */
   let ears: InstanceType<typeof BroadcastChannel> | undefined
   let mouth: InstanceType<typeof BroadcastChannel> | undefined
   let leadership: Leadership | undefined
   let timer: NodeJS.Timeout | undefined
 
-  const say = (message: Message): void => mouth?.postMessage(message)
+  const say = (message: Message): void => {
+    try {
+      mouth?.postMessage(message)
+    } catch {
+      goAlone()
+    }
+  }
+
+  /** Tabs cannot talk to each other here: this one has a connection of its own from now on. */
+  function goAlone(): void {
+    if (isAlone || life.signal.aborted) return
+    isAlone = true
+    leave()
+    catchUp()
+  }
 
   // -- in step
 
@@ -200,7 +215,9 @@ export function memberSource(
   // -- hearing
 
   function hear({ data }: { data: unknown }): void {
-    const message = data as Message
+    // Any script of the origin can speak on the channel.
+    if (!isMessage(data)) return
+    const message = data
     const { kind, from } = message
     if (kind === 'lead') {
       leader = from
@@ -245,12 +262,16 @@ export function memberSource(
   // -- coming and going
 
   function join(): void {
-    ears = new BroadcastChannel(name)
-    mouth = new BroadcastChannel(name)
+    try {
+      ears = new BroadcastChannel(name)
+      mouth = new BroadcastChannel(name)
+    } catch {
+      return goAlone()
+    }
     if (options.unref) for (const channel of [ears, mouth]) (channel as { unref?: () => void }).unref?.()
     ears.onmessage = hear as never
-    leadership = contend(locks, name, won, lost)
-    listenFor(0)
+    leadership = contend(locks, name, won, lost, goAlone)
+    if (!isAlone) listenFor(0)
   }
 
   function leave(): void {
@@ -261,12 +282,13 @@ export function memberSource(
     ears?.close()
     mouth?.close()
     ears = mouth = leadership = tip = leader = undefined
-    elected = false
+    elected = greeted = false
     inbox.length = 0
   }
 
   function wake(away?: boolean): void {
-    if (away) {
+    if (isAlone) own?.wake(away)
+    else if (away) {
       leave()
       sink('state', 'waiting')
     } else if (!ears) join()

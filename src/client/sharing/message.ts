@@ -39,3 +39,14 @@ export function revived(type: string, detail: unknown): unknown {
   const { error } = (detail ?? {}) as { error?: unknown }
   return type === 'closed' && error ? { ...(detail as object), error: revived('error', error) } : detail
 }
+
+const KINDS = ['told', 'lead', 'ask', 'wake', 'reconnect']
+
+/** Whether another script may have sent this, or a tab of the group. */
+export function isMessage(data: unknown): data is Message {
+  const { kind, from, prev, id, last } = (data ?? {}) as Partial<Record<string, unknown>>
+  const isText = (value: unknown) => typeof value === 'string'
+  return (
+    KINDS.includes(kind as string) && isText(from) && (kind !== 'told' || (isText(prev) && isText(id) && isText(last)))
+  )
+}
