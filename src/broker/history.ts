@@ -46,6 +46,7 @@ const SWEEP_MS = 60_000
 export class History {
   readonly #options: ResolvedHistoryOptions
   readonly #clock: Clock
+  readonly #sizeOf: (event: StoredEvent) => number
   readonly #rows: Map<Retention, RetentionRow>
   readonly #channels = new Map<string, ChannelLog>()
   // The channels by their last event: a pattern looks at those that changed, forgetting begins at the other end.
@@ -59,8 +60,10 @@ export class History {
   #floor = 0
   #sweep: unknown
 
-  constructor(options: ResolvedHistoryOptions, clock: Clock) {
+  /** `sizeOf`: what an event counts for in `maxBytes`; by default the memory that it takes. */
+  constructor(options: ResolvedHistoryOptions, clock: Clock, sizeOf = (event: StoredEvent) => event.heldBytes) {
     this.#options = options
+    this.#sizeOf = sizeOf
     this.#clock = clock
     this.#rows = new Map(
       options.retentions.map((retention) => [retention, { retention, oldest: undefined, newest: undefined }]),
@@ -186,7 +189,7 @@ export class History {
     if (row.newest !== undefined) row.newest.newer = kept
     row.newest = kept
     row.oldest ??= kept
-    this.#bytes += kept.bytes
+    this.#bytes += this.#sizeOf(kept.event)
   }
 
   /** Drops an event, which is always the oldest of its channel. */
@@ -197,7 +200,7 @@ export class History {
     else row.oldest = kept.newer
     if (kept.newer !== undefined) kept.newer.older = kept.older
     else row.newest = kept.older
-    this.#bytes -= kept.bytes
+    this.#bytes -= this.#sizeOf(kept.event)
     log.kept[log.head++] = undefined
     // Moving the rest up costs nothing on average when it is done once for every half.
     if (log.head * 2 >= log.kept.length) {

@@ -269,6 +269,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     const batch = handedOver.some(isLoss) ? placeLosses(handedOver, previous) : handedOver
     this.tail.append(batch, top)
     const { behind, undecided, delivered, gaps } = this.#fanOut(batch, previous)
+    for (const item of batch) if (!isLoss(item)) item.release()
     this.#stats.delivered += delivered
     // What the batch would have changed comes first, then who fell out of it, then those whom the hub has caught up with.
     const afterwards = this.#afterwards

@@ -46,7 +46,9 @@ function makeReplay(page: Page, form: FrameForm, from: string): Replay {
       frames.push(item.frame(form))
     }
   }
-  return { frame: frames.length === 0 ? undefined : Frame.join(frames), events: frames.length - gaps.length, gaps }
+  const frame = frames.length === 0 ? undefined : Frame.join(frames)
+  for (const item of page.items) if (!isLoss(item)) item.release()
+  return { frame, events: frames.length - gaps.length, gaps }
 }
 
 export function gapOf(loss: Loss, page: Page, from: string): Gap {

@@ -17,7 +17,11 @@ class Pair {
     const { general, a, patterned, maxBytes, maxChannels } = settings
     const channels = { 'p.*': patterned, a }
     this.model = new Model(settings, this.#clock)
-    this.history = new History(resolveHistoryOptions({ ...general, maxBytes, maxChannels, channels }), this.#clock)
+    this.history = new History(
+      resolveHistoryOptions({ ...general, maxBytes, maxChannels, channels }),
+      this.#clock,
+      (event) => event.bytes,
+    )
   }
 
   apply(step: Step): void {

@@ -3,7 +3,7 @@ import { LogProblem } from './failure.ts'
 import { open } from './schema.ts'
 
 /** How long to wait for a process that is about to let go. */
-const PATIENCE_MS = 1_000
+export const PATIENCE_MS = 1_000
 
 /**
  * Makes this the only broker of a log: an exclusive transaction on an empty database beside it, until it is closed. The

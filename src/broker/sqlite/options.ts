@@ -5,7 +5,6 @@ import { serverClockOption } from '../../server-clock.ts'
 import { type HistoryOptions, resolveHistoryOptions } from '../retention.ts'
 import type { ThreadData } from './messages.ts'
 import type { Durability } from './schema.ts'
-import { WORKER } from './thread.ts'
 
 /** Options of `sqliteBroker()`. */
 export interface SqliteBrokerOptions {
@@ -31,7 +30,8 @@ export interface SqliteBrokerSettings {
   readonly data: Omit<ThreadData, 'role'>
   readonly clock: Clock
   /** The module that its threads run. */
-  readonly worker: URL
+  /** Undefined: the one of this package. */
+  readonly worker?: URL | undefined
 }
 
 const DURABILITIES: readonly Durability[] = ['full', 'normal']
@@ -47,6 +47,5 @@ export function resolveSqliteOptions(options: SqliteBrokerOptions): SqliteBroker
   return {
     data: { file: resolve(file), history, durability: choiceOption('durability', durability, 'full', DURABILITIES) },
     clock: serverClockOption(clock),
-    worker: WORKER,
   }
 }

@@ -3,6 +3,7 @@ import { isSseError } from '../../errors.ts'
 import { resolveHistoryOptions } from '../retention.ts'
 import type { Connection, Driver } from './driver.ts'
 import { LogProblem, unavailable } from './failure.ts'
+import { realFile } from './files.ts'
 import { lock } from './lock.ts'
 import type { Answer, Opened, ReaderRequest, ThreadData, WriterRequest } from './messages.ts'
 import { LogReader } from './reader.ts'
@@ -28,13 +29,14 @@ export async function answer(service: Service, { id, request }: { id: number; re
 }
 
 function writerService(data: ThreadData, loadDriver: () => Promise<Driver>): (request: WriterRequest) => unknown {
-  const { file, durability } = data
+  const { durability } = data
   let held: Connection | undefined
   let writer: LogWriter | undefined
   return async (request) => {
     switch (request.do) {
       case 'open': {
         const driver = await loadDriver()
+        const file = realFile(data.file)
         held = lockFile(driver, file)
         try {
           const history = resolveHistoryOptions(data.history)

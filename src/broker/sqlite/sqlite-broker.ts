@@ -8,9 +8,10 @@ import type { Broker, BrokerListener, Group, Outcome, Page, PageLimit, Selector 
 import { StoredEvent } from '../stored-event.ts'
 import { Commits, type CommitsHost } from './commits.ts'
 import { unavailable } from './failure.ts'
+import { claimFile, describeFiles } from './files.ts'
 import type { EventRow, Names, PageRows, ReaderRequest } from './messages.ts'
 import type { SqliteBrokerSettings } from './options.ts'
-import { Thread } from './thread.ts'
+import { findWorker, Thread } from './thread.ts'
 
 /** A broker whose log is a SQLite file. */
 export interface SqliteBroker extends Broker {
@@ -35,12 +36,14 @@ export class FileBroker implements SqliteBroker {
   #listener: BrokerListener | undefined
   #starting: Promise<Cursor> | undefined
   #closing: Promise<void> | undefined
+  /** Gives the claim on the file back. */
+  #release: (() => void) | undefined
   /** The time of the log minus that of the monotonic clock: a stepped wall clock ages nothing. */
   #timeOffset = 0
 
   constructor(settings: SqliteBrokerSettings) {
     this.#settings = settings
-    const { clock, data, worker } = settings
+    const { clock, data } = settings
     const host: CommitsHost = {
       epoch: this.#epoch,
       clock,
@@ -51,7 +54,7 @@ export class FileBroker implements SqliteBroker {
       committed: (events, seq) => this.#listener?.events(events, this.#cursor(seq)),
       moved: (seq) => this.#listener?.suspect(this.#cursor(seq)),
     }
-    this.#commits = new Commits(host, (onDeath) => new Thread(worker, { ...data, role: 'writer' }, onDeath))
+    this.#commits = new Commits(host, (onDeath) => new Thread(this.#worker(), { ...data, role: 'writer' }, onDeath))
   }
 
   async start(listener: BrokerListener): Promise<Cursor> {
@@ -62,18 +65,24 @@ export class FileBroker implements SqliteBroker {
   }
 
   async #start(listener: BrokerListener): Promise<Cursor> {
-    // It begins at once, and opens what the writer has made.
-    const reader = this.#startReader()
-    let end: number
+    const { file } = this.#settings.data
+    let reader: Thread<ReaderRequest> | undefined
     try {
-      end = await this.#commits.open()
+      this.#release = await claimFile(file)
+      // It begins at once, and opens what the writer has made.
+      reader = this.#startReader()
+      const end = await this.#commits.open()
       await reader.ask({ do: 'open' })
+      this.#listener = listener
+      return this.#cursor(end)
     } catch (error) {
-      await Promise.all([this.#commits.close(), reader.end()])
-      throw unavailable(error)
+      await Promise.all([this.#commits.close(), reader?.end()])
+      this.#release?.()
+      // The detail says what is wrong, the cause where: a path is for the operator.
+      const { message } = unavailable(error)
+      const cause = new Error(`${describeFiles(file)}: ${message}`, { cause: error })
+      throw new SseError('ERR_SSE_BROKER_UNAVAILABLE', message, { cause })
     }
-    this.#listener = listener
-    return this.#cursor(end)
   }
 
   async publish(groups: readonly Group[]): Promise<readonly Outcome[]> {
@@ -121,6 +130,7 @@ export class FileBroker implements SqliteBroker {
     if (this.#starting !== undefined) await this.#commits.close()
     this.#listener = undefined
     await this.#reader?.end()
+    this.#release?.()
   }
 
   async #read(request: Extract<ReaderRequest, { time: number }>): Promise<Page> {
@@ -163,8 +173,11 @@ export class FileBroker implements SqliteBroker {
   }
 
   #newReader(): Thread<ReaderRequest> {
-    const { worker, data } = this.#settings
-    return new Thread(worker, { ...data, role: 'reader' })
+    return new Thread(this.#worker(), { ...this.#settings.data, role: 'reader' })
+  }
+
+  #worker(): URL {
+    return this.#settings.worker ?? findWorker()
   }
 
   #time(): number {

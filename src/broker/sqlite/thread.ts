@@ -1,15 +1,27 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { SseError } from '../../errors.ts'
+import { LogProblem } from './failure.ts'
 import type { Answer, ReaderRequest, ThreadData, WriterRequest } from './messages.ts'
 
 /** The thread ended with a request under way. */
 export class ThreadDied extends Error {}
 
-/** What a thread runs. */
-export const WORKER = new URL(
-  import.meta.url.endsWith('.ts') ? './worker-from-source.mjs' : './worker.js',
-  import.meta.url,
-)
+/**
+ * What a thread runs. Looked for when a log is opened, not when this module is loaded: a bundler may have left it out, or
+ * made a module without a URL of this one.
+ */
+export function findWorker(): URL {
+  const here: string | undefined = import.meta.url
+  const worker = here && new URL(here.endsWith('.ts') ? './worker-from-source.mjs' : './worker.js', here)
+  if (worker && existsSync(worker)) return worker
+  const at = worker ? fileURLToPath(worker) : 'a path that this bundle does not know'
+  throw new LogProblem(
+    'The worker of the log is missing: leave express-sse-hub/sqlite out of the bundle, as an external package.',
+    { cause: new Error(`There is no ${at}.`) },
+  )
+}
 
 interface Pending {
   resolve(value: unknown): void
@@ -32,7 +44,13 @@ export class Thread<Request extends WriterRequest | ReaderRequest> {
   /** `onDeath` is called when it ends by itself while nothing is asked. */
   constructor(worker: URL, data: ThreadData, onDeath?: () => void) {
     // What the process was started with is for the application: some of it would end a thread at once.
-    this.#worker = new Worker(worker, { workerData: data, execArgv: [] })
+    try {
+      this.#worker = new Worker(worker, { workerData: data, execArgv: [] })
+    } catch (cause) {
+      throw new LogProblem('This process may not start the threads of the log: allow it with --allow-worker.', {
+        cause,
+      })
+    }
     this.#worker.unref()
     this.#worker.on('message', (answer: Answer) => this.#settle(answer))
     let cause: unknown

@@ -5,7 +5,8 @@ import type { ResolvedHistoryOptions } from '../retention.ts'
 import { Channels } from './channels.ts'
 import { type Connection, type Driver, sqliteCode } from './driver.ts'
 import { Epochs } from './epochs.ts'
-import { unavailable, unknown } from './failure.ts'
+import { LogProblem, unavailable, unknown } from './failure.ts'
+import { FileInPlace } from './files.ts'
 import { Keys } from './keys.ts'
 import {
   type Appended,
@@ -64,6 +65,10 @@ export class LogWriter {
   #seq = 0
   #time = 0
   #special: Special | undefined
+  /** How often the log has been opened for writing: once more than this, and another broker writes to it. */
+  #fence = 0
+  /** Undefined until it is open for the first time. */
+  #inPlace: FileInPlace | undefined
   /** What the row of the hub holds: a transaction that changes nothing writes nothing. */
   #written = ''
 
@@ -98,7 +103,7 @@ export class LogWriter {
     const base = this.#seq
     let appended: Appended
     try {
-      tables.db.exec('BEGIN IMMEDIATE')
+      this.#begin(tables)
       const { prevs, refused, duplicates } = this.#append(tables, batch, time)
       const special = refused.length + duplicates.length === 0 ? undefined : { refused, duplicates }
       let more = false
@@ -141,7 +146,7 @@ export class LogWriter {
     const base = this.#seq
     let more: boolean
     try {
-      tables.db.exec('BEGIN IMMEDIATE')
+      this.#begin(tables)
       more = fn(tables)
       this.#writeHub(tables, time)
     } catch (error) {
@@ -245,6 +250,16 @@ export class LogWriter {
     return unavailable(error)
   }
 
+  /** Begins a transaction on the log that was opened: at its path, and with no other broker writing to it. */
+  #begin({ db, statements }: Tables): void {
+    this.#inPlace!.assert()
+    db.exec('BEGIN IMMEDIATE')
+    const { fence } = statements.fence.get() as { fence: number }
+    if (fence !== this.#fence) {
+      throw new LogProblem('Another broker has opened the file of the log meanwhile: one file serves one hub.')
+    }
+  }
+
   /** Ends a transaction. An error of COMMIT may come from a commit that reached the disk: the log is asked. */
   #commit(tables: Tables, base: number): void {
     const end = this.#seq
@@ -274,6 +289,7 @@ export class LogWriter {
 
   #connect(): void {
     const { driver, file, durability, history, epoch } = this.#settings
+    this.#inPlace?.assert()
     const db = openForWriting(driver, file, durability)
     try {
       const channels = new Channels(db, history)
@@ -288,7 +304,13 @@ export class LogWriter {
       }
       // A commit that failed may have left all of it in the write-ahead log, to be found after a crash: what is written
       // now takes its place. And a file that cannot be written to is found out before anybody needs it.
+      const { fence } = tables.statements.fence.get() as { fence: number }
+      if (this.#inPlace !== undefined && fence !== this.#fence) {
+        throw new LogProblem('Another broker has opened the file of the log meanwhile: one file serves one hub.')
+      }
       db.exec('UPDATE hub SET fence = fence + 1')
+      this.#fence = fence + 1
+      this.#inPlace ??= new FileInPlace(file)
       this.#reload(tables)
       this.#tables = tables
     } catch (error) {
@@ -343,6 +365,7 @@ interface HubRow {
 function prepare(db: Connection) {
   return {
     state: db.prepare('SELECT seq, floor, time, rows, bytes, hidden, special FROM hub'),
+    fence: db.prepare('SELECT fence FROM hub'),
     hub: db.prepare('UPDATE hub SET seq = ?, floor = ?, time = ?, rows = ?, bytes = ?, hidden = ?, special = ?'),
     event: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
   }

@@ -5,7 +5,7 @@ import { ALL, type ContractIt, event, largeEvent, selector } from './rig.ts'
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 
-/** An event may have 10,000 bytes, and the log sixteen times that. */
+/** An event may have 10,000 bytes, and the log sixteen times that, whatever else a broker counts besides the text. */
 const SMALL_LOG = { maxBytes: 160_000 }
 
 /** What `read` promises of events that the log no longer has. A false alarm is a fault as much as a missed one. */

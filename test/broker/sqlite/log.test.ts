@@ -78,7 +78,7 @@ describe('retention', () => {
       log.writer.append(
         {
           groups: [1_000],
-          values: names('a', 0, 999).flatMap((_, i) => [`a${i % 7}`, null, data, false, null, null, 510]),
+          values: names('a', 0, 999).flatMap((_, i) => [`a${i % 7}`, null, data, false, null, null, 510, null]),
         },
         time,
         false,
