@@ -98,32 +98,29 @@ export class History {
     return mergePage(this.#readersAfter(after, selector), after, end, max)
   }
 
-  /** The last `count` kept events of each channel, the newest of all within `max`, in the order of the log. */
-  latest(count: number, selector: Selector, max: PageLimit): StoredEvent[] {
+  /**
+   * The last `count` kept events of each channel, the newest of all within `limit`, in the order of the log. The channels
+   * are looked at by their last event, newest first, until none of those that are left can add anything.
+   */
+  latest(count: number, selector: Selector, limit: PageLimit): StoredEvent[] {
     this.#trim(this.#clock.monotonic())
-    const newest: { log: ChannelLog; index: number; seq: number }[] = []
-    for (const log of this.#matching(selector, -1)) {
-      const index = log.kept.length - 1
-      if (index >= log.head) newest.push({ log, index, seq: log.kept[index]!.event.seq })
+    const most = Math.max(1, limit.events)
+    let newest: Kept[] = []
+    let floor = -1
+    for (const log of this.#byLast(selector)) {
+      if (log.last <= floor) break
+      const first = Math.max(log.head, log.kept.length - Math.min(count, most))
+      for (let i = log.kept.length - 1; i >= first && log.kept[i]!.event.seq > floor; i--) newest.push(log.kept[i]!)
+      if (newest.length < 2 * most) continue
+      newest = newestFirst(newest).slice(0, most)
+      floor = newest.at(-1)!.event.seq
     }
-    newest.sort((a, b) => a.seq - b.seq)
     const events: StoredEvent[] = []
     let bytes = 0
-    for (let next = newest.pop(); next !== undefined; next = newest.pop()) {
-      const { log } = next
-      const kept = log.kept[next.index]!
+    for (const kept of newestFirst(newest).slice(0, most)) {
       bytes += kept.bytes
-      if (events.length > 0 && (events.length >= max.events || bytes > max.bytes)) break
+      if (events.length > 0 && bytes > limit.bytes) break
       events.push(kept.event)
-      next.index--
-      if (next.index >= log.head && log.kept.length - next.index <= count) {
-        next.seq = log.kept[next.index]!.event.seq
-        newest.splice(
-          firstAfter(newest, 0, next.seq, (other) => other.seq),
-          0,
-          next,
-        )
-      }
     }
     return events.reverse()
   }
@@ -156,6 +153,12 @@ export class History {
     for (let log = this.#newest; log !== undefined && log.last > after; log = log.older) {
       if (selector.matches(log.name)) yield log
     }
+  }
+
+  /** The channels of the selector, the one with the newest event first. */
+  #byLast(selector: Selector): Iterable<ChannelLog> {
+    const matching = this.#matching(selector, -1)
+    return selector.patterns.length > 0 ? matching : [...matching].sort((a, b) => b.last - a.last)
   }
 
   #open(name: string): ChannelLog {
@@ -246,6 +249,10 @@ export class History {
     this.#trim(this.#clock.monotonic())
     this.#sweep = this.#oldest === undefined ? undefined : this.#clock.setTimeout(() => this.#sweepNow(), SWEEP_MS)
   }
+}
+
+function newestFirst(kept: Kept[]): Kept[] {
+  return kept.sort((a, b) => b.event.seq - a.event.seq)
 }
 
 /** Reads one channel from a position on: its events, and a loss wherever the one before is not the one that was there. */

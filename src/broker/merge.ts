@@ -22,7 +22,10 @@ export interface Merged<T> {
   readonly end: boolean
 }
 
-/** Series, each with an item, as one page in the order of the log. `end` is the last `seq` of the log. */
+/**
+ * Series, each with an item, as one page in the order of the log. `end` is the last `seq` of the log. What is left in
+ * `series` afterwards is what the next page is made of.
+ */
 export function mergePage<T extends object>(
   series: Series<T>[],
   after: number,
@@ -42,7 +45,10 @@ export function mergePage<T extends object>(
       items.push({ seq, channels: [...channels, next.name] })
     } else {
       bytes += event === undefined ? 0 : next.bytes
-      if (items.length > 0 && (items.length >= max.events || bytes > max.bytes)) return { items, upto, end: false }
+      if (items.length > 0 && (items.length >= max.events || bytes > max.bytes)) {
+        series.push(next)
+        return { items, upto, end: false }
+      }
       items.push(event ?? { seq, channels: [next.name] })
       upto = seq
     }

@@ -1,14 +1,40 @@
 import { covers } from '../../channel-name.ts'
 import type { Cursor } from '../../protocol/cursor.ts'
 import type { Loss, PageLimit } from '../broker.ts'
-import { mergePage } from '../merge.ts'
+import { mergePage, type Series } from '../merge.ts'
 import type { ResolvedHistoryOptions } from '../retention.ts'
 import type { Connection } from './driver.ts'
 import { type EventRow, fromColumn, type Names, type PageRows } from './messages.ts'
-import { ChannelEvents, type ChannelRow, ChannelSeries, type EventPlace, finder, LostSeries } from './series.ts'
+import {
+  ChannelEvents,
+  type ChannelRow,
+  ChannelSeries,
+  Deleted,
+  type EventPlace,
+  finder,
+  LostSeries,
+} from './series.ts'
 
 /** The characters of a pattern that every channel it stands for begins with. */
 const LITERAL = /^(?:[^*>.]+\.)*/
+
+/** A page of many channels that was cut: the next one goes on with what was found for it. */
+interface Unfinished {
+  readonly key: string
+  readonly upto: number
+  /** The end of the log when the series were found. */
+  readonly end: number
+  readonly series: Series<EventPlace>[]
+  /** The time of the log then. */
+  readonly time: number
+}
+
+/** Fewer channels are found anew for each page: that takes less than it would to remember them. */
+const MANY_CHANNELS = 64
+/** How long what was found for a page is good for the next one, in ms. */
+const UNFINISHED_MS = 10_000
+/** Readers of many channels whose next page is prepared. */
+const MAX_UNFINISHED = 8
 
 /**
  * Reads pages of a log. Each is one snapshot, and shows what retention keeps at the time that it is asked for, whatever
@@ -19,6 +45,8 @@ export class LogReader {
   readonly #history: ResolvedHistoryOptions
   readonly #statements: ReturnType<typeof prepare>
   readonly #find: (seq: number) => EventPlace | undefined
+  /** The newest last. */
+  #unfinished: Unfinished[] = []
 
   constructor(db: Connection, history: ResolvedHistoryOptions) {
     this.#db = db
@@ -36,11 +64,44 @@ export class LogReader {
       if (last === undefined) return { status: 'unknown-epoch', ...empty }
       // What follows the end of its epoch is what came instead of what was lost.
       const from = Math.min(after.seq, last)
-      const series = this.#seriesAfter(from, floor, selector, max, time)
-      const { items, upto, end: isEnd } = mergePage(series, from, end, max)
       const status = after.seq > last ? 'diverged' : 'ok'
-      return { status, from, items: items.map((item) => this.#whole(item)), upto, end: isEnd }
+      const next = this.#continued(from, selector, max, time)
+      if (next !== undefined) return { status, from, ...next, end: next.end && next.upto === end }
+      const series = this.#seriesAfter(from, floor, selector, max, time)
+      return { status, from, ...this.#page(series, from, end, selector, max, time) }
     })
+  }
+
+  /** The page that goes on where one of many channels was cut; undefined when what was found for it is of no use. */
+  #continued(from: number, selector: Names, max: PageLimit, time: number): Merged | undefined {
+    const key = keyOf(selector)
+    const at = this.#unfinished.findIndex((one) => one.key === key && one.upto === from)
+    if (at === -1) return undefined
+    const [{ series, end, time: since }] = this.#unfinished.splice(at, 1) as [Unfinished]
+    if (time - since > UNFINISHED_MS) return undefined
+    try {
+      return this.#page(series, from, end, selector, max, since)
+    } catch (error) {
+      if (error instanceof Deleted) return undefined
+      throw error
+    }
+  }
+
+  #page(
+    series: Series<EventPlace>[],
+    from: number,
+    end: number,
+    selector: Names,
+    max: PageLimit,
+    time: number,
+  ): Merged {
+    const { items, upto, end: isEnd } = mergePage(series, from, end, max)
+    const page = { items: items.map((item) => this.#whole(item)), upto, end: isEnd }
+    if (!isEnd && series.length > MANY_CHANNELS) {
+      this.#unfinished.push({ key: keyOf(selector), upto, end, series, time })
+      if (this.#unfinished.length > MAX_UNFINISHED) this.#unfinished.shift()
+    }
+    return page
   }
 
   /** The last `count` kept events of each channel, the newest of all within `max`. */
@@ -80,7 +141,7 @@ export class LogReader {
     return row === undefined ? undefined : (row.last ?? end)
   }
 
-  #seriesAfter(after: number, floor: number, selector: Names, max: PageLimit, time: number) {
+  #seriesAfter(after: number, floor: number, selector: Names, max: PageLimit, time: number): Series<EventPlace>[] {
     const known = this.#matching(selector, after)
     const chunk = Math.max(4, Math.ceil((max.events + 1) / Math.max(1, known.length)))
     const series = known.map((channel) => {
@@ -119,7 +180,8 @@ export class LogReader {
   /** An item with all that a row has. */
   #whole(item: { seq: number; prev: number } | Loss): EventRow | Loss {
     if ('channels' in item) return item
-    const row = this.#statements.event.get(item.seq)!
+    const row = this.#statements.event.get(item.seq)
+    if (row === undefined) throw new Deleted()
     return {
       seq: item.seq,
       prev: item.prev,
@@ -130,6 +192,12 @@ export class LogReader {
       data: fromColumn(row['data']!),
     }
   }
+}
+
+type Merged = Pick<PageRows, 'items' | 'upto' | 'end'>
+
+function keyOf({ channels, patterns }: Names): string {
+  return [...channels, ...patterns].join(' ')
 }
 
 /** The newest events of several channels, whose last events come in falling order. */

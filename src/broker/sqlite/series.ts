@@ -24,9 +24,14 @@ export interface EventPlace {
   readonly bytes: number
 }
 
+/** A row has been deleted since an earlier page of the same series. */
+export class Deleted extends Error {}
+
 /**
  * The kept events of one channel. They are found from the newest one back, by pointers from each to the one before it and
- * to the last multiple of 16, of 256 and of 4,096 before it: some dozen steps for any position among a million.
+ * to the last multiple of 16, of 256 and of 4,096 before it: some dozen steps for any position among a million. An index by
+ * channel would be simpler; it cost two thirds of the throughput of appends when it was tried, because each commit then
+ * writes all over the file.
  */
 export class ChannelEvents {
   readonly #find: (seq: number) => EventPlace | undefined
@@ -50,18 +55,18 @@ export class ChannelEvents {
 
   /** The events from a number on, at most so many. The first is there. */
   from(n: number, count: number): EventPlace[] {
-    return this.#forward([this.#find(this.#channel.tail)!], n, count)
+    return this.#forward([this.#there(this.#channel.tail)], n, count)
   }
 
   /** What is passed on the way from the newest event to the oldest after a position. */
   #pathTo(position: number): EventPlace[] {
     const path: EventPlace[] = []
-    /** What is not after this is not to be found. */
+    /** Lower bound of the search. */
     let floor = position
     const step = (seq: number): boolean => {
       if (seq <= floor) return false
       const event = this.#visible(seq)
-      // Nor is anything before what is gone.
+      // Everything before a trimmed event is trimmed too.
       if (event === undefined) floor = seq
       else path.push(event)
       return event !== undefined
@@ -77,13 +82,19 @@ export class ChannelEvents {
   #forward(path: readonly EventPlace[], n: number, count: number): EventPlace[] {
     const last = Math.min(n + count - 1, this.#channel.n)
     let event = path.findLast((event) => event.n >= last)!
-    while (event.n > last) event = this.#find(jumpTowards(event, last))!
+    while (event.n > last) event = this.#there(jumpTowards(event, last))
     const events = [event]
     while (event.n > n) {
-      event = this.#find(event.back)!
+      event = this.#there(event.back)
       events.push(event)
     }
     return events.reverse()
+  }
+
+  #there(seq: number): EventPlace {
+    const event = this.#find(seq)
+    if (event === undefined) throw new Deleted()
+    return event
   }
 
   /** The newest events after a position, newest first, at most so many. */
