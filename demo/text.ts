@@ -38,11 +38,13 @@ export function streamText(
   return async (req, res) => {
     const visitor = visitorOf(req)
     if (visitor === undefined) return refuse(res, 400, 'A text has a reader: ?visitor=')
+    const { lastEventId } = res.sse
+    if (!/^\d{0,9}$/.test(lastEventId)) return refuse(res, 400, 'A place in the text is a number.')
     if (readers >= MAX_READERS) return refuse(res, 503, 'Too many read at the moment.')
     readers++
     // White space stays with the word before it, so that the text comes out as it is written.
     const words = (await readFile(DOCUMENT, 'utf8')).match(/\S+\s*/g) ?? []
-    const from = Math.min(Number(res.sse.lastEventId) || 0, words.length)
+    const from = Math.min(Number(lastEventId), words.length)
     let to = from
     // These streams have no subscription, so the hub does not end them when the server goes.
     const leave = () => res.sse.close('shutdown')

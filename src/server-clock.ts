@@ -22,3 +22,6 @@ export function serverClockOption(clock: Clock | undefined): Clock {
 export function inThisContext<F extends (...args: never[]) => unknown>(fn: F): F {
   return AsyncResource.bind(fn as never) as unknown as F
 }
+
+/** Taken when this module is loaded: a test that replaces `setImmediate` must not stop the hub. */
+export const { setImmediate: nextTurn } = globalThis

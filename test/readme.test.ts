@@ -60,6 +60,7 @@ const IN_A_PAGE = snippet('Events of the hub in a page', 'js')
 const CLIENT = snippet('The client', 'ts', 'sessionStore')
 const ITERATOR = snippet('The client', 'ts', 'for await')
 const SHARED = snippet('One connection for all tabs', 'ts')
+const NGINX = snippet('Behind proxies', 'nginx')
 const SHUTDOWN = snippet('Operations', 'ts')
 const TESTING = snippet('Testing your routes', 'ts')
 /** What is run against one server, one after the other: each `sh` with the output that follows it. */
@@ -167,12 +168,12 @@ interface Page {
   url: string
   user: { id: string }
   console: Pick<Console, 'log' | 'warn'>
-  fetchState(): void
+  refetch(): void
   show(what: string, data: unknown): void
   say(what: string): void
   given(connections: { close(): void }[]): void
 }
-export default async function ({ url, user, console, fetchState, show, say, given }: Page) {
+export default async function ({ url, user, console, refetch, show, say, given }: Page) {
 ${client
   .replace(/^import .*$/gm, '')
   .replaceAll("'/channels'", 'url')
@@ -304,6 +305,11 @@ describe('the README', () => {
       else expect(existsSync(join(ROOT, target!)), target).toBe(true)
     }
     expect(anchors).toHaveLength(new Set(anchors).size)
+  })
+
+  it('has a block for nginx that nginx takes', () => {
+    // Its braces and semicolons; `npm run test:e2e` needs no nginx, so it is not started here.
+    expect(NGINX).toMatch(/^location \/channels \{\n(?: {2}proxy_\w+ [^;\n]+;\n)+\}\n$/)
   })
 
   it('names commands that exist', () => {
@@ -494,11 +500,11 @@ describe('its snippets', () => {
     const url = `${await listen(app)}/channels`
     vi.stubGlobal('sessionStorage', {})
     const { default: page } = await import(join(TEMP, 'client.ts'))
-    const told = { fetchState: vi.fn(), show: vi.fn(), say: vi.fn(), log: vi.fn() }
+    const told = { refetch: vi.fn(), show: vi.fn(), say: vi.fn(), log: vi.fn() }
     let connections: { close(): void }[] = []
     const given = (made: typeof connections) => (connections = made)
     const ended = page({ ...told, url, user: { id: '7' }, console: told, given })
-    await vi.waitFor(() => expect(told.fetchState).toHaveBeenCalledTimes(1), { timeout: 15_000 })
+    await vi.waitFor(() => expect(told.refetch).toHaveBeenCalledTimes(1), { timeout: 15_000 })
     await hub.publish('board', { text: 'hi' }, { event: 'note' })
     await hub.publish('price.usd', { cents: 199 })
     await vi.waitFor(() => expect(told.log).toHaveBeenCalledTimes(2), { timeout: 15_000 })
@@ -647,23 +653,23 @@ describe('its snippets', () => {
     /** The page, but with another path to listen to. */
     function page(path: string) {
       const opened: EventSource[] = []
-      const told = { show: vi.fn(), fetchState: vi.fn(), say: vi.fn() }
+      const told = { show: vi.fn(), refetch: vi.fn(), say: vi.fn() }
       const code = IN_A_PAGE.replace('/channels/board', path)
       new Function('EventSource', ...Object.keys(told), code)(sourceAt(url, opened), ...Object.values(told))
       onTestFinished(() => opened[0]!.close())
       return { ...told, source: opened[0]! }
     }
     const first = page('/channels/board')
-    await vi.waitFor(() => expect(first.fetchState).toHaveBeenCalledTimes(1), { timeout: 15_000 })
+    await vi.waitFor(() => expect(first.refetch).toHaveBeenCalledTimes(1), { timeout: 15_000 })
     const { id } = await hub.publish('board', 'plain')
     await hub.publish('board', 'typed', { event: 'note' })
     await vi.waitFor(() => expect(first.show.mock.calls).toEqual([['plain'], ['typed']]), { timeout: 15_000 })
 
     const back = page(`/channels/board?lastEventId=${id}`)
     await vi.waitFor(() => expect(back.show.mock.calls).toEqual([['typed']]), { timeout: 15_000 })
-    expect(back.fetchState).not.toHaveBeenCalled()
+    expect(back.refetch).not.toHaveBeenCalled()
     const gap = page('/channels/board?lastEventId=aaaaaa.1')
-    await vi.waitFor(() => expect(gap.fetchState).toHaveBeenCalledTimes(2), { timeout: 15_000 })
+    await vi.waitFor(() => expect(gap.refetch).toHaveBeenCalledTimes(2), { timeout: 15_000 })
 
     hub.disconnect(() => true)
     await vi.waitFor(() => expect(first.say).toHaveBeenCalledWith('revoked'), { timeout: 15_000 })

@@ -14,8 +14,8 @@ declare global {
 /** A middleware typed by node:http, which fits every version of Express. */
 export type SseMiddleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
 
-/** Where a response keeps the options for its stream, and then the stream. */
-const SLOT = Symbol('express-sse-hub')
+/** Where a response keeps the options for its stream, and then the stream. `Symbol.for`: for all copies of this package. */
+const SLOT = Symbol.for('express-sse-hub.stream')
 
 interface Slot {
   readonly req: IncomingMessage

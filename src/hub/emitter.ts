@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import type { CloseReason, SseErrorCode } from '../errors.ts'
 import { show, wrongOption } from '../option.ts'
-import { inThisContext } from '../server-clock.ts'
+import { inThisContext, nextTurn } from '../server-clock.ts'
 import type { Gap } from './notice.ts'
 import type { Subscription } from './subscription.ts'
 
@@ -59,7 +59,7 @@ export class Emitter {
     const listeners = this.#listeners.get(type)
     if (listeners === undefined || listeners.size === 0) return
     if (type === 'error') {
-      if (inErrorListener.getStore() === undefined) setImmediate(() => this.#emitError(args as HubEvents['error']))
+      if (inErrorListener.getStore() === undefined) nextTurn(() => this.#emitError(args as HubEvents['error']))
       return
     }
     for (const listener of [...listeners]) {

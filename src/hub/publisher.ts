@@ -5,6 +5,7 @@ import { optionsObject } from '../option.ts'
 import { type DataText, encodeEnvelope, encodeFields, encodeValue } from '../protocol/encode.ts'
 import { parseEventType } from '../protocol/fields.ts'
 import { encodedLength } from '../protocol/frame.ts'
+import { nextTurn } from '../server-clock.ts'
 
 /** Options of a publish. */
 export interface PublishOptions {
@@ -143,7 +144,7 @@ export class Publisher {
   /** Publishes events as one group, all or nothing. */
   publish(events: Group): Promise<readonly Receipt[]> {
     return new Promise((resolve, reject) => {
-      if (this.#queue.length === 0) setImmediate(() => this.#flush())
+      if (this.#queue.length === 0) nextTurn(() => this.#flush())
       const group = { events, resolve, reject }
       this.#queue.push(group)
       this.#unsettled.add(group)

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { nextTurn } from '../server-clock.ts'
 
 /** Somebody who is catching up. */
 export interface Catching {
@@ -28,7 +29,7 @@ export class Pump {
     this.#queue.add(member)
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => this.#round())
+    nextTurn(() => this.#round())
   }
 
   delete(member: Catching): void {
@@ -47,7 +48,7 @@ export class Pump {
     }
     if (this.#queue.size > 0 && !this.#scheduled) {
       this.#scheduled = true
-      setImmediate(() => this.#round())
+      nextTurn(() => this.#round())
     }
   }
 }

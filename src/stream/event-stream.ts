@@ -80,6 +80,7 @@ export class EventStream {
     if (isQueued(res)) {
       this.#queuedOn = req.socket
       req.socket.on('close', this.#gone)
+      limitQueue(req.socket, res)
     }
   }
 
@@ -485,6 +486,19 @@ export class EventStream {
 /** The event stream of a response, without `res.sse`: for node:http, tests, and apps in which `res.sse` is taken. */
 export function eventStream(req: IncomingMessage, res: ServerResponse, options?: SseOptions): EventStream {
   return new EventStream(req, res, resolveSseOptions(options))
+}
+
+/** Responses that wait behind another one, by connection. */
+const queued = new WeakMap<Socket, number>()
+/** Requests that a client may send ahead. Behind a stream none of them is ever answered. */
+const MAX_QUEUED = 16
+
+/** Cuts a connection on which too many requests for streams wait for their turn: each of them costs what a stream costs. */
+function limitQueue(socket: Socket, res: ServerResponse): void {
+  const count = (queued.get(socket) ?? 0) + 1
+  queued.set(socket, count)
+  res.once('socket', () => queued.set(socket, queued.get(socket)! - 1))
+  if (count > MAX_QUEUED) socket.destroy()
 }
 
 /** Whether the response of a pipelined request waits for its turn; it hears nothing of its connection until then. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { nextTurn } from '../server-clock.ts'
 
 /** Who is reminded at every interval. */
 export interface Beating {
@@ -61,6 +62,6 @@ export class Heartbeat {
       // It may have left since the round began.
       if (this.#members.has(member)) member.heartbeat()
     }
-    if (end < round.length) setImmediate(() => this.#beat(round, end))
+    if (end < round.length) nextTurn(() => this.#beat(round, end))
   }
 }

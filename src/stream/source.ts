@@ -1,4 +1,5 @@
 import { booleanOption, functionOption, optionsObject } from '../option.ts'
+import { nextTurn } from '../server-clock.ts'
 import { originOf } from './origin.ts'
 
 /** What `stream()` needs of the stream that it writes to. */
@@ -85,7 +86,7 @@ export async function streamFrom<T, Stream extends SourceTarget>(
           sent++
           if (sse.bufferedBytes > 0) await sse.drained()
         }
-        if (sent % ITEMS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+        if (sent % ITEMS_PER_TURN === 0) await new Promise((resolve) => nextTurn(resolve))
       }
     } catch (error) {
       // The source of a client that has left mostly fails because it was aborted: that is not an error.

@@ -1,3 +1,5 @@
+// Taken when this module is loaded: a test may replace them.
+const { setTimeout, clearTimeout } = globalThis
 /** What `next` waits for. */
 export interface NextOptions {
   /** The event type to wait for; events of other types that come first are dropped. Default: any. */

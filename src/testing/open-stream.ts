@@ -10,6 +10,9 @@ import type { AddressInfo } from 'node:net'
 import { createParser } from 'eventsource-parser'
 import { Inbox, type NextOptions, type ReceivedEvent } from './inbox.ts'
 
+// Taken when this module is loaded: a test may replace them.
+const { setTimeout, clearTimeout } = globalThis
+
 /** What `openStream` requests, and how long it waits. */
 export interface OpenStreamOptions {
   /** Request headers. `Accept: text/event-stream` unless given; `undefined` sends none of that name. */

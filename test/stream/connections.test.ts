@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type ClientHttp2Session, connect, createServer, type Http2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { EventStream, eventStream } from '../../src/stream/event-stream.ts'
 import { resolveSseOptions } from '../../src/stream/options.ts'
 import { manualClock } from '../../src/testing/index.ts'
@@ -262,5 +262,27 @@ describe('HTTP/2', () => {
     }
     expect(await sse.closed).toBe('slow')
     if (!request.closed) await once(request.resume(), 'close')
+  })
+})
+
+describe('requests that are sent ahead', () => {
+  it('are cut when too many of them wait behind a stream', async () => {
+    let made = 0
+    const server = createHttpServer((req, res) => {
+      made++
+      eventStream(req, res).open()
+    }).listen(0)
+    onTestFinished(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    await once(server, 'listening')
+    using client = await RawClient.connect((server.address() as AddressInfo).port)
+    const start = performance.now()
+    client.socket.write('GET / HTTP/1.1\r\nHost: t\r\n\r\n'.repeat(20_000))
+    await client.closed
+    // One read of the socket at most is parsed after the cut.
+    expect(made).toBeLessThan(5_000)
+    expect(performance.now() - start).toBeLessThan(10_000)
   })
 })

@@ -1,7 +1,8 @@
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { ChannelHub } from '../../src/index.ts'
 import { openStream } from '../../src/testing/index.ts'
 
 const HEAD = { 'Content-Type': 'text/event-stream' }
@@ -182,5 +183,24 @@ describe('openStream', () => {
     await expect(openStream('https://localhost', '/')).rejects.toThrow('Protocol "https:" not supported')
     await expect(openStream(() => {}, 'http://[')).rejects.toThrow('Invalid URL')
     await expect(openStream(() => {}, '/', { headers: { A: 'a\nb' } })).rejects.toThrow('Invalid character')
+  })
+})
+
+describe('under fake timers', () => {
+  it('works, with a hub as well', async () => {
+    const app = express()
+    const hub = new ChannelHub()
+    app.use('/channels', hub.router({ channels: ['a'] }))
+    vi.useFakeTimers()
+    try {
+      const stream = await openStream(app, '/channels/a')
+      expect((await stream.next()).event).toBe('hub.open')
+      await hub.publish('a', 1)
+      expect((await stream.next()).data).toBe('1')
+      await stream[Symbol.asyncDispose]()
+    } finally {
+      vi.useRealTimers()
+    }
+    await hub.close()
   })
 })
