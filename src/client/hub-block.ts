@@ -26,5 +26,5 @@ export function detailOf(type: string, { event, data }: Block, hub: HubStream | 
     return { ...value, resumed: value.resumed === true }
   if (type === 'gap' && areChannels && isText(value.reason) && isText(value.to)) return { ...value, gap: true }
   if (type !== 'event' && type !== 'open' && type !== 'gap') return {}
-  throw new TypeError(`hub.${type} has another shape: ${data.slice(0, 100)}`)
+  throw new TypeError(`another shape: ${data.slice(0, 99)}`)
 }

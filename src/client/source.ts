@@ -170,8 +170,7 @@ export function httpSource(
     // [spec] #the-eventsource-interface: the type alone decides, whatever its parameters are.
     if (!/^text\/event-stream\s*(;|$)/i.test(headers.get('content-type')!)) refuse('ERR_SSE_CONTENT_TYPE')
     const reader = response.body?.getReader?.()
-    if (!reader)
-      throw connectionError('ERR_SSE_REQUEST', { cause: 'The body of the answer is not a Web stream.' }, true)
+    if (!reader) throw connectionError('ERR_SSE_REQUEST', { cause: 'no readable body' }, true)
     wasRefreshed = false
     workedAt = openedAt = time()
     sink('state', 'open')

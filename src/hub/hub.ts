@@ -49,7 +49,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   #closing: Promise<void> | undefined
   #retryMs: readonly [number, number] = SHUTDOWN_RETRY_MS
   readonly #stats = emptyStats()
-  /** Errors that were emitted. */
+  /** Refusals whose causes were emitted: each failure is reported once. */
   readonly #reported = new WeakSet<object>()
 
   constructor(broker: Broker, options: ResolvedHubOptions) {
@@ -243,13 +243,11 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     this.#parked.add(subscription)
   }
 
-  failed(error: unknown, context: { channel?: string | undefined } = {}): void {
-    if (context.channel === undefined && typeof error === 'object' && error !== null) {
-      // The same failure comes by several ways: as itself, and as the refusal that it causes.
-      if (this.#reported.has(error) || this.#reported.has((error as { cause?: object }).cause ?? error)) return
-      this.#reported.add(error)
-    }
-    this.emit('error', error, context)
+  failed(error: unknown, context: { channel?: string | undefined; refusal?: SseError | undefined } = {}): void {
+    if (this.#reported.has(error as object)) return
+    const { refusal, ...rest } = context
+    if (refusal !== undefined) this.#reported.add(refusal)
+    this.emit('error', error, rest)
   }
 
   betweenFanOuts(fn: () => void): void {

@@ -1,5 +1,5 @@
 import type { Broker } from '../broker/broker.ts'
-import type { CloseReason } from '../errors.ts'
+import type { CloseReason, SseError } from '../errors.ts'
 import type { Frame } from '../protocol/frame.ts'
 import type { ChannelDirectory } from './channel.ts'
 import type { LogTail } from './log-tail.ts'
@@ -31,7 +31,8 @@ export interface SubscriptionHost<Subscription> {
   lagging(subscription: Subscription): void
   /** Parked until the hub's position reaches that of the subscription. */
   park(subscription: Subscription): void
-  failed(error: unknown): void
+  /** `refusal`: what the failure becomes for the caller. It is not reported again. */
+  failed(error: unknown, context?: { refusal?: SseError }): void
   /** Runs `fn` now, or after the fan-out that is under way: nobody enters or leaves a row in the middle of one. */
   betweenFanOuts(fn: () => void): void
 }

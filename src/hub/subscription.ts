@@ -564,8 +564,9 @@ export class Subscription {
   /** What the broker failed with, as a refusal that passes: a status of 500 would end an EventSource for good. */
   #unavailable(error: unknown): unknown {
     if (isSseError(error)) return error
-    this.#host.failed(error)
-    return new SseError('ERR_SSE_BROKER_UNAVAILABLE', 'The broker failed: come back later.', { cause: error })
+    const refusal = new SseError('ERR_SSE_BROKER_UNAVAILABLE', 'The broker failed: come back later.', { cause: error })
+    this.#host.failed(error, { refusal })
+    return refusal
   }
 
   /** joining -> closed with the stream untouched, so that somebody can still answer the request. */
