@@ -1,5 +1,7 @@
 // The channels of a hub as types. Nothing here exists at run time.
 
+import type { ChannelPattern } from './channel-name.ts'
+
 /**
  * Channel names, or patterns, and the data published to them. `any`: every channel takes every data. A map may be an
  * interface.
@@ -44,7 +46,30 @@ export type HeardData<Channels, C extends string> = [ChannelData<Channels, C>] e
   ? unknown
   : ChannelData<Channels, C>
 
-type IsAny<T> = 0 extends 1 & T ? true : false
+export type IsAny<T> = 0 extends 1 & T ? true : false
+
+/** The channel names that a key of the map stands for, as a template: `price.*` is `price.${string}`. */
+export type NamesOf<Key extends string> = Key extends '*' | '>'
+  ? string
+  : Key extends `${infer Head}.${infer Tail}`
+    ? `${Head extends '*' ? string : Head}.${NamesOf<Tail>}`
+    : Key
+
+/** Every channel name of the map; any name without a map. */
+export type ChannelName<Channels> =
+  IsAny<Channels> extends true ? string : { [Key in keyof Channels & string]: NamesOf<Key> }[keyof Channels & string]
+
+/** Names and patterns that may be listed or asked for: those of the map, and any text with a wildcard. */
+export type ChannelEntry<Channels> =
+  IsAny<Channels> extends true
+    ? string
+    : ChannelName<Channels> | (keyof Channels & string) | `${string}*${string}` | `${string}>`
+
+/** What may be subscribed to: names of the map, and patterns. */
+export type ChannelSelectionOf<Channels> =
+  | ChannelName<Channels>
+  | ChannelPattern
+  | readonly (ChannelName<Channels> | ChannelPattern)[]
 
 /** `unknown` for a channel that can be published to, so that `C & …` is `C`; `never` for a pattern and a stranger. */
 export type Publishable<Channels, C extends string> =

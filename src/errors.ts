@@ -28,6 +28,7 @@ const CODES = {
   ERR_SSE_CHANNEL_UNKNOWN: [404, 'Unknown channel'],
   ERR_SSE_CONFLATION_KEY: [400, 'Invalid conflation key'],
   ERR_SSE_CROSS_SITE: [403, 'Cross-site request refused'],
+  ERR_SSE_DATA_INVALID: [422, 'Invalid data'],
   ERR_SSE_DATA_MISSING: [400, 'Data missing'],
   ERR_SSE_EVENT_ID: [400, 'Invalid event ID'],
   ERR_SSE_EVENT_TOO_LARGE: [413, 'Event too large'],
@@ -72,13 +73,20 @@ export class SseError extends Error {
   readonly title: string
   /** What happened here, and where it can be mended. */
   readonly detail: string
+  /** What a schema found wrong, for ERR_SSE_DATA_INVALID. */
+  readonly issues?: readonly { readonly message: string; readonly path: readonly string[] }[]
   /** Response headers that belong to the answer, such as `Retry-After` or `Allow`. */
   readonly headers?: Record<string, string>
 
   constructor(
     code: SseErrorCode,
     detail: string,
-    options?: { cause?: unknown; headers?: Record<string, string> | undefined; status?: number | undefined },
+    options?: {
+      cause?: unknown
+      headers?: Record<string, string> | undefined
+      status?: number | undefined
+      issues?: SseError['issues']
+    },
   ) {
     super(detail, options !== undefined && 'cause' in options ? { cause: options.cause } : undefined)
     const [status, title] = CODES[code]
@@ -87,6 +95,7 @@ export class SseError extends Error {
     this.detail = detail
     this.status = this.statusCode = options?.status ?? status
     if (options?.headers !== undefined) this.headers = options.headers
+    if (options?.issues !== undefined) this.issues = options.issues
     Object.defineProperty(this, BRAND, { value: true })
   }
 }

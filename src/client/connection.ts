@@ -1,5 +1,5 @@
 import { covers } from '../channel-name.ts'
-import type { HeardData } from '../channel-types.ts'
+import type { ChannelEntry, HeardData } from '../channel-types.ts'
 import { connectionError } from './error.ts'
 import type {
   ConnectionEnd,
@@ -31,7 +31,7 @@ export interface Connection<Channels = any> extends AsyncIterable<EventOf<Channe
     listener: (detail: ConnectionEvents<Channels>[K]) => void,
   ): () => void
   /** Listens to the events of one channel, or of those that a pattern stands for. */
-  channel<const C extends string>(
+  channel<const C extends ChannelEntry<Channels>>(
     name: C,
     listener: (event: ReceivedEvent<string, HeardData<Channels, C>>) => void,
   ): () => void

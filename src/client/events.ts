@@ -1,15 +1,7 @@
+import type { IsAny, NamesOf } from '../channel-types.ts'
 import type { ConnectionError } from './error.ts'
 
 // What a connection tells. The shapes of events and gaps are those of `hub.events()` on the server.
-
-type IsAny<T> = 0 extends 1 & T ? true : false
-
-/** The channel names that a key of the map stands for, as a template: `price.*` is `price.${string}`. */
-type NamesOf<Key extends string> = Key extends '*' | '>'
-  ? string
-  : Key extends `${infer Head}.${infer Tail}`
-    ? `${Head extends '*' ? string : Head}.${NamesOf<Tail>}`
-    : Key
 
 /** One published event. */
 export interface ReceivedEvent<Channel extends string = string, Data = unknown> {

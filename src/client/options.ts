@@ -1,3 +1,4 @@
+import type { ChannelEntry } from '../channel-types.ts'
 import type { ConnectionError } from './error.ts'
 import type { SchemasOf } from './schema.ts'
 import type { PositionStore } from './store.ts'
@@ -57,6 +58,7 @@ export interface SourceOptions {
 }
 
 export interface ConnectOptions<Channels = unknown> extends SourceOptions {
+  channels?: readonly (unknown extends Channels ? string : ChannelEntry<Channels>)[] | undefined
   /** Where to begin when the store has nothing. */
   lastEventId?: string | undefined
   /** Keeps the position beyond this page: `sessionStore('board')`. */

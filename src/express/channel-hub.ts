@@ -1,7 +1,15 @@
 import type { Router } from 'express'
 import { memoryBroker } from '../broker/memory-broker.ts'
 import { type ChannelPattern, type ChannelSelection, parseChannelName, parseSelection } from '../channel-name.ts'
-import type { ChannelData, ChannelMap, HeardData, Publishable } from '../channel-types.ts'
+import type {
+  ChannelData,
+  ChannelMap,
+  ChannelName,
+  ChannelSelectionOf,
+  HeardData,
+  NamesOf,
+  Publishable,
+} from '../channel-types.ts'
 import type { HubEvents } from '../hub/emitter.ts'
 import { Hub } from '../hub/hub.ts'
 import { type HubOptions, resolveHubOptions } from '../hub/options.ts'
@@ -31,7 +39,14 @@ export interface PublishItem<Channel extends string = string, Data = unknown> ex
 }
 
 /** What `events()` gives: an iterator that is done at the end of its signal or of the hub. */
-export type ChannelEvents<Data> = AsyncIterableIterator<ChannelEvent<Data> | ChannelGap>
+export type ChannelEvents<Data, Channel extends string = string> = AsyncIterableIterator<
+  ChannelEvent<Data, Channel> | ChannelGap
+>
+
+/** The items of `events()` for each channel or pattern that was asked for: `channel` tells which data there is. */
+type HeardEvents<Channels, C extends string> = AsyncIterableIterator<
+  (C extends string ? ChannelEvent<HeardData<Channels, C>, NamesOf<C>> : never) | ChannelGap
+>
 
 /** One channel of a hub. */
 export interface ChannelHandle<Data = unknown> {
@@ -77,7 +92,7 @@ export class ChannelHub<Channels extends ChannelMap = any> {
    * ERR_SSE_PUBLISH_UNKNOWN: retry with the same key. Not awaited, it never becomes an unhandled rejection: `on('error')`
    * hears of it in any case.
    */
-  publish<const C extends string>(
+  publish<const C extends ChannelName<Channels>>(
     channel: C & Publishable<Channels, C>,
     data: ChannelData<Channels, C>,
     options?: PublishOptions,
@@ -101,7 +116,11 @@ export class ChannelHub<Channels extends ChannelMap = any> {
    * and when the client has left, the subscription that is resolved is closed. Rejects with a TypeError for wrong
    * arguments, and ERR_SSE_SUBSCRIBED for a stream that has a subscription.
    */
-  subscribe(stream: EventStream, channels: ChannelSelection, options?: SubscribeOptions): Promise<Subscription> {
+  subscribe(
+    stream: EventStream,
+    channels: ChannelSelectionOf<Channels>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription> {
     return this.#handled(this.#subscribe(stream, channels, options))
   }
 
@@ -109,18 +128,20 @@ export class ChannelHub<Channels extends ChannelMap = any> {
    * The same promises in this process: an iterator of events and gaps, from now on or from `after`. It pulls, so it
    * needs no buffer. Begins at the call; end it with `return()` or `signal` (a loop does so when it is left).
    */
-  events<const C extends string>(
-    channels: C | ChannelPattern<C> | readonly (C | ChannelPattern<C>)[],
+  events<const C extends ChannelName<Channels> = never, const P extends string = never>(
+    channels: C | ChannelPattern<P> | readonly (C | ChannelPattern<P>)[],
     options?: EventsOptions,
-  ): ChannelEvents<HeardData<Channels, C>> {
+  ): HeardEvents<Channels, C | P> {
     const { after, rewind, signal } = optionsObject('events()', options, ['after', 'rewind', 'signal'])
     if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongOption('signal', 'an AbortSignal', signal)
     const init = { after: parseAfter(after, ''), rewind, signal }
-    return this.#hub.events(parseSelection(channels), init) as ChannelEvents<HeardData<Channels, C>>
+    return this.#hub.events(parseSelection(channels), init) as HeardEvents<Channels, C | P>
   }
 
   /** A handle for one channel. Throws ERR_SSE_CHANNEL_NAME. */
-  channel<const C extends string>(name: C & Publishable<Channels, C>): ChannelHandle<ChannelData<Channels, C>> {
+  channel<const C extends ChannelName<Channels>>(
+    name: C & Publishable<Channels, C>,
+  ): ChannelHandle<ChannelData<Channels, C>> {
     const hub = this.#hub
     parseChannelName(name)
     return {
@@ -132,14 +153,14 @@ export class ChannelHub<Channels extends ChannelMap = any> {
         return { [Symbol.iterator]: () => hub.subscribers(name) }
       },
       publish: (data, options) => this.publish(name, data, options),
-      subscribe: (stream, options) => this.subscribe(stream, name, options),
-      events: (options) => this.events(name, options) as ChannelEvents<ChannelData<Channels, C>>,
+      subscribe: (stream, options) => this.subscribe(stream, name as never, options),
+      events: (options) => this.events(name as never, options) as ChannelEvents<ChannelData<Channels, C>>,
       router: (options) => hubRouter(hub, { ...options, channel: () => name }),
     }
   }
 
   /** Routes: GET subscribes, POST publishes. Throws a TypeError that names a wrong option. */
-  router(options: RouterOptions): Router {
+  router(options: RouterOptions<Channels>): Router {
     return hubRouter(this.#hub, options)
   }
 

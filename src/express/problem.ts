@@ -17,9 +17,9 @@ const INTERNAL: Partial<Record<SseErrorCode, string>> = {
 
 /** Answers with an RFC 9457 problem document. The response must not have begun. */
 export function sendProblem(res: ServerResponse, error: SseError): void {
-  const { code, title, status, headers } = error
+  const { code, title, status, headers, issues } = error
   const detail = INTERNAL[code] ?? error.detail
-  const body = JSON.stringify({ type: `${README}#${code.toLowerCase()}`, title, status, code, detail })
+  const body = JSON.stringify({ type: `${README}#${code.toLowerCase()}`, title, status, code, detail, issues })
   res.statusCode = status
   // Random, so that those who were refused together do not come back together.
   if (status === 503) res.setHeader('Retry-After', 2 + Math.floor(Math.random() * 4))

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import express, { type ErrorRequestHandler, type NextFunction, type Request, type Response, type Router } from 'express'
 import { covers, isPattern, parseChannelName, parseChannelOrPattern } from '../channel-name.ts'
+import type { ChannelEntry } from '../channel-types.ts'
 import { isSseError, SseError } from '../errors.ts'
 import type { Authorize } from '../hub/guard.ts'
 import type { Hub } from '../hub/hub.ts'
@@ -47,12 +48,13 @@ export interface ChannelRouterOptions {
 }
 
 /** Options of `hub.router()`. Exactly one of `channels` and `channel`. */
-export interface RouterOptions extends ChannelRouterOptions {
+// biome-ignore lint/suspicious/noExplicitAny: without a map every channel is served
+export interface RouterOptions<Channels = any> extends ChannelRouterOptions {
   /**
    * The names and patterns that are served at `/:channel` and at `?channel=a&channel=b`; anything else is 404. A pattern
    * can be asked for only where an entry covers it. `['>']` serves all.
    */
-  channels?: readonly string[] | undefined
+  channels?: readonly ChannelEntry<Channels>[] | undefined
   /**
    * The one channel that is served on the mount itself, for routers mounted under parameters. The result is a name: a
    * wildcard in it is 400.

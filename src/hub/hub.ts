@@ -70,6 +70,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   async publish(events: readonly NewEvent[]): Promise<PublishReceipt[]> {
     assertBatch(events)
     this.assertOpen()
+    if (this.options.schemas !== undefined) await this.options.schemas.assert(events)
     const receipts = await this.#publisher.publish(events)
     return receipts.map(({ id, duplicate }, i) => {
       const { channel } = events[i]!

@@ -2,6 +2,7 @@ import type { Broker } from '../broker/broker.ts'
 import { type Clock, MAX_DELAY_MS } from '../clock.ts'
 import { choiceOption, integerOption, optionsObject, wrongOption } from '../option.ts'
 import { serverClockOption } from '../server-clock.ts'
+import { type Schema, Schemas } from './schemas.ts'
 
 /** Options of `new ChannelHub()`. */
 export interface HubOptions {
@@ -30,6 +31,11 @@ export interface HubOptions {
   maxChannelsPerSubscription?: number | undefined
   /** Bytes of one encoded event; a larger one is refused at publish. Default 1 048 576. */
   maxEventBytes?: number | undefined
+  /**
+   * A Standard Schema (Zod, Valibot, ArkType) for the data of a channel or pattern; a name wins over patterns. What is
+   * published in code or by POST is checked, and refused with ERR_SSE_DATA_INVALID (422). It is published as it was given.
+   */
+  schemas?: Readonly<Record<string, Schema | undefined>> | undefined
   /** Time. Default: the system's. */
   clock?: Clock | undefined
 }
@@ -43,6 +49,7 @@ export interface ResolvedHubOptions {
   readonly maxStreamsPerAddress: number
   readonly maxChannelsPerSubscription: number
   readonly maxEventBytes: number
+  readonly schemas: Schemas | undefined
   readonly clock: Clock
 }
 
@@ -55,6 +62,7 @@ const NAMES = [
   'maxStreamsPerAddress',
   'maxChannelsPerSubscription',
   'maxEventBytes',
+  'schemas',
   'clock',
 ] as const
 
@@ -76,6 +84,7 @@ export function resolveHubOptions(given: HubOptions | undefined): ResolvedHubOpt
     maxStreamsPerAddress: integerOption('maxStreamsPerAddress', maxStreamsPerAddress, 0, 0, MANY),
     maxChannelsPerSubscription: integerOption('maxChannelsPerSubscription', maxChannelsPerSubscription, 64, 1, 100_000),
     maxEventBytes: integerOption('maxEventBytes', options.maxEventBytes, 1_048_576, 1, Number.MAX_SAFE_INTEGER),
+    schemas: options.schemas === undefined ? undefined : new Schemas(options.schemas),
     clock: serverClockOption(options.clock),
   }
 }

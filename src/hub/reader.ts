@@ -8,8 +8,8 @@ import { PAGE, type Reads } from './reads.ts'
 import { gapOf } from './replay.ts'
 
 /** An event as `events()` yields it. */
-export interface ChannelEvent<Data = unknown> {
-  readonly channel: string
+export interface ChannelEvent<Data = unknown, Channel extends string = string> {
+  readonly channel: Channel
   /** The event type; undefined when it has none. */
   readonly event: string | undefined
   readonly id: string

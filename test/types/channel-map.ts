@@ -4,6 +4,7 @@ import {
   type ChannelEvent,
   type ChannelGap,
   ChannelHub,
+  type EventStream,
   memoryBroker,
   type PublishReceipt,
   pattern,
@@ -108,7 +109,7 @@ for await (const item of typed.events('news')) {
     expectType<Equal<typeof item, ChannelGap>>(true)
     item.channels satisfies readonly string[]
   } else {
-    expectType<Equal<typeof item, ChannelEvent<Headline>>>(true)
+    expectType<Equal<typeof item, ChannelEvent<Headline, 'news'>>>(true)
     item.data.title satisfies string
     // @ts-expect-error not a field of it
     item.data.cents
@@ -124,9 +125,25 @@ for await (const item of typed.channel('price.gold').events()) {
 for await (const item of typed.events(pattern('>'))) {
   if (!('gap' in item)) expectType<Equal<typeof item.data, unknown>>(true)
 }
-for await (const item of typed.events(anything)) {
-  if (!('gap' in item)) expectType<Equal<typeof item.data, unknown>>(true)
+// @ts-expect-error any text may be a name that is not of the map
+typed.events(anything)
+// @ts-expect-error a typing error
+typed.events(['news', 'nesw'])
+for await (const item of typed.events(['news', pattern('price.*')])) {
+  if ('gap' in item) continue
+  if (item.channel === 'news') expectType<Equal<typeof item.data, Headline>>(true)
+  else expectType<Equal<typeof item.data, Price>>(true)
 }
+
+// -- routers and streams
+
+typed.router({ channels: ['news', 'price.usd', 'price.*', 'user.>', '>'] })
+// @ts-expect-error not a channel of the map
+typed.router({ channels: ['nesw'] })
+const stream = {} as EventStream
+typed.subscribe(stream, ['news', pattern('price.*')])
+// @ts-expect-error not a channel of the map
+typed.subscribe(stream, 'nesw')
 
 // -- a hub without a map takes any channel and any data, and a typed one is accepted in its place
 

@@ -25,7 +25,11 @@ connection.on('event', (event) => {
 connection.channel('news', ({ data }) => expectType<true>(true as Equal<typeof data, { title: string }>))
 connection.channel('price.usd', ({ data }) => expectType<true>(true as Equal<typeof data, { cents: number }>))
 connection.channel('price.*', ({ data }) => expectType<true>(true as Equal<typeof data, { cents: number }>))
-connection.channel('other', ({ data }) => expectType<true>(true as Equal<typeof data, unknown>))
+// @ts-expect-error not a channel of the map
+connection.channel('other', () => {})
+connection.channel('>', ({ data }) => expectType<true>(true as Equal<typeof data, unknown>))
+// @ts-expect-error not a channel of the map
+connect<Channels>('/channels', { channels: ['nope'] })
 
 // -- what else it tells
 
