@@ -27,7 +27,6 @@ export interface Connection {
 }
 
 const COMMON = ['machine', 'requests', 'log', 'board', 'readers', 'server', 'beat'] as const
-const OWN = ['visitor', 'ballast'] as const
 /** Of each channel, to begin with: a minute of the machine. */
 const REWIND = 120
 
@@ -35,7 +34,7 @@ export function openConnection(wire: Wire): Connection {
   type Listener = (data: never, heard: Heard) => void
   const listeners = new Map<string, Listener[]>()
   const client = connect<Channels>(`/channels?visitor=${visitor}`, {
-    channels: [...COMMON, ...OWN.map((name) => `${name}.${visitor}`)],
+    channels: [...COMMON, `visitor.${visitor}`, `ballast.${visitor}`],
     rewind: REWIND,
     // Sooner than an application would: a visitor who breaks something is looking at it.
     retry: { maxMs: 5_000, resetMs: 1_000 },

@@ -80,6 +80,18 @@ describe('a loss that is handed over', () => {
     expect(gaps).toHaveLength(1)
   })
 
+  it('waits for the hook where a pattern has not decided on its channel, and is cut to the channels that are allowed', async () => {
+    const { gaps, handOver, subscribe } = await hubAt6()
+    const stream = await subscribe(['*'], async (channel) => ({ allowed: channel !== 'c' }))
+    handOver([{ channels: ['c', 'd'], seq: 5 }, stored(7, 'd', { prev: 5 })], 7)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(blocks(stream)).toEqual(['hub.gap AAAAAA.6', 'event AAAAAA.7'])
+    handOver([{ channels: ['c', 'd'], seq: 7 }, stored(8, 'd', { prev: 7 })], 8)
+    handOver([{ channels: ['c'], seq: 8 }], 9)
+    expect(blocks(stream).slice(2)).toEqual(['hub.gap AAAAAA.7', 'event AAAAAA.8'])
+    expect(gaps.map(({ channels }) => channels)).toEqual([['d'], ['d']])
+  })
+
   it('is yielded by events()', async () => {
     const { hub, lose } = await hubAt6()
     const events = hub.events(['c'], {})
