@@ -57,8 +57,9 @@ export interface SourceOptions {
   unref?: boolean | undefined
 }
 
-export interface ConnectOptions<Channels = unknown> extends SourceOptions {
-  channels?: readonly (unknown extends Channels ? string : ChannelEntry<Channels>)[] | undefined
+// biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
+export interface ConnectOptions<Channels = any> extends SourceOptions {
+  channels?: readonly ([keyof Channels] extends [never] ? string : ChannelEntry<Channels>)[] | undefined
   /** Where to begin when the store has nothing. */
   lastEventId?: string | undefined
   /** Keeps the position beyond this page: `sessionStore('board')`. */

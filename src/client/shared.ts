@@ -6,7 +6,8 @@ import { resolveUrl } from './request.ts'
 import type { LockManager } from './sharing/leadership.ts'
 import { memberSource } from './sharing/member.ts'
 
-export interface SharedOptions<Channels = unknown> extends ConnectOptions<Channels> {
+// biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
+export interface SharedOptions<Channels = any> extends ConnectOptions<Channels> {
   /**
    * What the tabs that share a connection have in common. Default: the URL, channels and headers. Required where `url`
    * is a function, and advised where users take turns in one browser: name the user in it.
