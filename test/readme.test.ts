@@ -851,7 +851,7 @@ describe('its tables of the API', () => {
     ['SourceOptions<T, Stream>', 'stream/source.ts', '`sse(options?)`'],
     ['StreamResult', 'stream/source.ts', '`sse(options?)`'],
     ['SourceOptions', 'client/options.ts', 'The client'],
-    ['ConnectOptions<Channels = unknown> extends SourceOptions', 'client/options.ts', 'The client'],
+    ['ConnectOptions<Channels = any> extends SourceOptions', 'client/options.ts', 'The client'],
     ['RetryOptions', 'client/options.ts', 'The client'],
     ['ConnectionEvents<Channels>', 'client/events.ts', 'The client'],
   ])('name every member of %s', (type, file, heading) => {

@@ -1,0 +1,26 @@
+// express-sse-hub/broker: what authors of brokers need. Applications need none of it.
+
+export { type Clock, systemClock } from '../clock.ts'
+export { type Cursor, formatCursor, newEpoch, parseCursor } from '../protocol/cursor.ts'
+export {
+  type Broker,
+  type BrokerListener,
+  type Group,
+  isLoss,
+  type Loss,
+  type Outcome,
+  type Page,
+  type PageLimit,
+  type Receipt,
+  type Selector,
+} from './broker.ts'
+export { History } from './history.ts'
+export { idempotencyMismatch, KeyMemory, payloadDigest, scopedKey } from './idempotency.ts'
+export { firstAfter, type Merged, mergePage, type Series } from './merge.ts'
+export {
+  type HistoryOptions,
+  type ResolvedHistoryOptions,
+  type RetentionOptions,
+  resolveHistoryOptions,
+} from './retention.ts'
+export { type NewEvent, StoredEvent } from './stored-event.ts'
