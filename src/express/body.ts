@@ -51,7 +51,7 @@ export function readBody(req: IncomingMessage, { maxBytes, timeoutMs, clock }: B
     // A middleware came to the end of a body of no bytes, which does not count as having read it.
     if (req.readableEnded) return onEnd()
     if (req.destroyed) return onCut()
-    if (timeoutMs > 0) timer = clock.setTimeout(() => fail(tooSlow(timeoutMs)), timeoutMs)
+    if (timeoutMs > 0) timer = clock.setTimeout(() => fail(tooSlow(req, timeoutMs)), timeoutMs)
     req.on('data', onData).on('end', onEnd).on('error', onCut).on('close', onCut)
   })
 }
@@ -68,8 +68,9 @@ function tooLarge(maxBytes: number): SseError {
   return new SseError('ERR_SSE_BODY_TOO_LARGE', `A body has at most ${maxBytes} bytes (maxBodyBytes).`)
 }
 
-function tooSlow(timeoutMs: number): SseError {
-  return new SseError('ERR_SSE_BODY_TIMEOUT', `The body did not arrive within ${timeoutMs} ms (bodyTimeoutMs).`, {
-    headers: { Connection: 'close' },
-  })
+function tooSlow(req: IncomingMessage, timeoutMs: number): SseError {
+  const detail = `The body did not arrive within ${timeoutMs} ms (bodyTimeoutMs).`
+  // The rest of the body would keep the connection busy. HTTP/2 has no such header, and ends the one stream.
+  const headers = req.httpVersionMajor < 2 ? { Connection: 'close' } : undefined
+  return new SseError('ERR_SSE_BODY_TIMEOUT', detail, { headers })
 }

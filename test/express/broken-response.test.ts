@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { uncaught } from '../support/uncaught.ts'
 import { flavours, makeHub, open, serve, until } from './support.ts'
 
 /** Makes a method of the response throw from now on, as a middleware does that wrapped it and has given up. */
@@ -11,18 +12,6 @@ function broken(res: ServerResponse, method: 'write' | 'flush' | 'end', isBroken
       return original?.apply(res, args)
     },
   })
-}
-
-function uncaught(): unknown[] {
-  const errors: unknown[] = []
-  const hear = (error: unknown) => errors.push(error)
-  process.on('uncaughtException', hear)
-  process.on('unhandledRejection', hear)
-  onTestFinished(() => {
-    process.off('uncaughtException', hear)
-    process.off('unhandledRejection', hear)
-  })
-  return errors
 }
 
 describe.each(flavours)('a response that throws, Express $version', (flavour) => {

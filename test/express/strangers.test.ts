@@ -6,6 +6,7 @@ import type { ErrorRequestHandler, Request } from 'express'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { pattern } from '../../src/channel-name.ts'
 import { manualClock } from '../../src/testing/index.ts'
+import { uncaught } from '../support/uncaught.ts'
 import {
   appWith,
   ask,
@@ -21,18 +22,6 @@ import {
 } from './support.ts'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
-
-function uncaught(): unknown[] {
-  const errors: unknown[] = []
-  const hear = (error: unknown) => errors.push(error)
-  process.on('uncaughtException', hear)
-  process.on('unhandledRejection', hear)
-  onTestFinished(() => {
-    process.off('uncaughtException', hear)
-    process.off('unhandledRejection', hear)
-  })
-  return errors
-}
 
 /** What a raw request line is answered, with the connection closed after it. */
 function raw(url: string, target: string): Promise<string> {

@@ -6,10 +6,11 @@ import { type AddressInfo, connect as connectSocket } from 'node:net'
 import { PassThrough, Readable } from 'node:stream'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type EventStream, eventStream } from '../../src/stream/event-stream.ts'
 import { manualClock, type OpenStream } from '../../src/testing/index.ts'
 import { exchange } from '../support/exchange.ts'
+import { uncaught } from '../support/uncaught.ts'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage: () => void = runInNewContext('gc')
@@ -592,19 +593,6 @@ describe('a source that fails', () => {
 
 describe('a source that is handed over', () => {
   const boom = new Error('boom')
-  /** What an error listener of the process would hear. */
-  function uncaught(): unknown[] {
-    const errors: unknown[] = []
-    const hear = (error: unknown) => errors.push(error)
-    process.on('uncaughtException', hear)
-    process.on('unhandledRejection', hear)
-    onTestFinished(() => {
-      process.off('uncaughtException', hear)
-      process.off('unhandledRejection', hear)
-    })
-    return errors
-  }
-
   const brokenSources: [string, () => never][] = [
     ['a file that does not exist', () => createReadStream('missing')],
     ['a promise of a file that does not exist', () => Promise.resolve(createReadStream('missing'))],
