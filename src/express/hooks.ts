@@ -5,15 +5,16 @@ import { HOOK_TIME_LIMIT_MS } from '../hub/guard.ts'
 import { withinTime } from '../hub/time-limit.ts'
 import { show } from '../option.ts'
 
-/** What a `subscribe` hook answers: exactly `true`, or an object, allows; anything else refuses. */
+/** What a `subscribe` hook answers: exactly `true`, or an object of `until` and `info`, allows; anything else refuses. */
 export type SubscribeVerdict = boolean | Admitted
 
 export interface Admitted {
   /**
    * When the permission ends: the stream is closed with `'expired'` then, and the client comes back and is asked for
-   * again. One that is over is a refusal; `null` and `undefined` mean never.
+   * again. A number is milliseconds since 1970, as `Date.now()` gives. One that is over is a refusal; `null` and
+   * `undefined` mean never.
    */
-  until?: Date | null | undefined
+  until?: Date | number | null | undefined
   /** Becomes `subscription.info`. */
   info?: unknown
 }
@@ -24,24 +25,28 @@ export type SubscribeHook = {
 }['hook']
 export type PublishHook = { hook(req: Request, channel: string): boolean | Promise<boolean> }['hook']
 
-/** What a verdict allows: undefined = nothing. Throws a TypeError for a verdict that is a mistake. */
+/** What a verdict allows: undefined = nothing. Throws a TypeError for an `until` that is not a time. */
 export function admittedBy(verdict: unknown, clock: Clock): { until?: number; info?: unknown } | undefined {
   if (verdict === true) return {}
   if (!isPlainObject(verdict)) return undefined
-  for (const name of Object.keys(verdict)) {
-    if (name !== 'until' && name !== 'info') {
-      throw new TypeError(`A subscribe hook must return true, false, or an object of until and info, got \`${name}\`.`)
-    }
-  }
   const { until, info } = verdict as Admitted
   if (until === undefined || until === null) return { info }
-  if (!(until instanceof Date) || Number.isNaN(until.getTime())) {
-    throw new TypeError(`The \`until\` of a subscribe hook must be a Date or null, got ${show(until)}.`)
+  const time = until instanceof Date ? until.getTime() : until
+  if (typeof time !== 'number' || !Number.isFinite(time)) {
+    throw new TypeError(`The \`until\` of a subscribe hook must be a Date, milliseconds or null, got ${show(until)}.`)
   }
-  return until.getTime() <= clock.now() ? undefined : { until: until.getTime(), info }
+  return time <= clock.now() ? undefined : { until: time, info }
 }
 
-/** An array, an error or a map is an object as well, and allows nothing. */
+/** What is wrong with an object as a verdict, such as `{ allowed: false }`, an array or an error: it allows nothing. */
+export function mistakeIn(verdict: unknown): TypeError | undefined {
+  if (typeof verdict !== 'object' || verdict === null) return undefined
+  const wanted = 'A subscribe hook must return true, false, or an object of until and info, got'
+  if (!isPlainObject(verdict)) return new TypeError(`${wanted} ${show(verdict)}.`)
+  const name = Reflect.ownKeys(verdict).find((key) => key !== 'until' && key !== 'info')
+  return name === undefined ? undefined : new TypeError(`${wanted} \`${String(name)}\`.`)
+}
+
 function isPlainObject(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value)
@@ -60,7 +65,7 @@ export async function answerOf<T>(clock: Clock, ask: () => T | PromiseLike<T>): 
 export function clientStatusOf(error: unknown): number | undefined {
   const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown }
   const code = status ?? statusCode
-  return typeof code === 'number' && code >= 400 && code <= 499 ? code : undefined
+  return Number.isInteger(code) && (code as number) >= 400 && (code as number) <= 499 ? (code as number) : undefined
 }
 
 /** An error of a hook as a refusal, if its status says so; one that is a failure stays as it is. */

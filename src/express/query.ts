@@ -7,12 +7,13 @@ import { SseError, type SseErrorCode } from '../errors.ts'
  * off, they come from the URL itself. Throws `code` for values that are not text.
  */
 export function queryValues(req: Request, name: string, code: SseErrorCode): string[] {
-  const search = searchOf(req)
-  if (search.includes(`${name}[`) || search.includes(`${name}%5B`) || search.includes(`${name}%5b`)) {
+  const search = searchOf(req.url)
+  if (new RegExp(`(?:^|&)${name}(?:\\[|%5B)`, 'i').test(search)) {
     throw new SseError(code, `Brackets are not taken. Repeat the parameter instead: ?${name}=a&${name}=b.`)
   }
-  if (typeof req.app?.get('query parser fn') !== 'function') return new URLSearchParams(search).getAll(name)
-  const value: unknown = req.query[name]
+  const parse: unknown = req.app?.get('query parser fn')
+  if (typeof parse !== 'function') return new URLSearchParams(search).getAll(name)
+  const value: unknown = routedQuery(req, search, parse as Parse)?.[name]
   if (value === undefined) return []
   // `qs` makes an object of an array that is longer than its limit.
   const values = typeof value === 'object' && value !== null ? Object.values(value) : [value]
@@ -20,7 +21,19 @@ export function queryValues(req: Request, name: string, code: SseErrorCode): str
   throw new SseError(code, `The query parameter ${name} must be text.`)
 }
 
-function searchOf(req: Request): string {
-  const at = req.url.indexOf('?')
-  return at === -1 ? '' : req.url.slice(at + 1)
+type Parse = (search: string) => Record<string, unknown> | undefined
+
+/**
+ * `req.query`, unless a middleware has rewritten `req.url` and nothing has replaced the query since: Express 5 parses at
+ * each access, and Express 4 once, before the rewrite.
+ */
+function routedQuery(req: Request, search: string, parse: Parse): Record<string, unknown> | undefined {
+  const original = searchOf(req.originalUrl ?? req.url)
+  if (search === original) return req.query
+  return JSON.stringify(req.query) === JSON.stringify(parse(original)) ? parse(search) : req.query
+}
+
+function searchOf(url: string): string {
+  const at = url.indexOf('?')
+  return at === -1 ? '' : url.slice(at + 1)
 }

@@ -10,8 +10,17 @@ import { inThisContext } from '../server-clock.ts'
 import { resolveSseOptions } from '../stream/options.ts'
 import { dropBody } from './body.ts'
 import { assertSameSite } from './cross-site.ts'
-import { admittedBy, answerOf, asRefusal, clientStatusOf, type PublishHook, type SubscribeHook } from './hooks.ts'
+import {
+  admittedBy,
+  answerOf,
+  asRefusal,
+  clientStatusOf,
+  mistakeIn,
+  type PublishHook,
+  type SubscribeHook,
+} from './hooks.ts'
 import { streamOf } from './middleware.ts'
+import { inTurn } from './pipeline.ts'
 import { sendOverload, sendProblem } from './problem.ts'
 import { PublishReader } from './publish-request.ts'
 import { queryValues } from './query.ts'
@@ -81,6 +90,7 @@ export function hubRouter(hub: Hub, given: RouterOptions): Router {
   const routes = new Routes(hub, options)
   const router = express.Router({ mergeParams: true })
   const { channel } = options
+  router.use(inTurn)
   if (channel === undefined) {
     // The route that is used most comes first.
     router.post(
@@ -228,9 +238,9 @@ class Routes {
     this.#answer(req, res, next, new SseError('ERR_SSE_CHANNEL_NAME', 'The path has an empty channel name.'))
   }
 
-  /** A path whose percent-encoding cannot be decoded. */
+  /** A path whose percent-encoding cannot be decoded. Express marks the error; a URIError of a hook has no status. */
   readonly undecodable: ErrorRequestHandler = (error, req, res, next) => {
-    if (!(error instanceof URIError)) return next(error)
+    if (!(error instanceof URIError) || clientStatusOf(error) !== 400) return next(error)
     this.#answer(req, res, next, new SseError('ERR_SSE_CHANNEL_NAME', 'The path cannot be decoded as a channel name.'))
   }
 
@@ -257,7 +267,12 @@ class Routes {
     const { subscribe } = this.#options
     if (subscribe === undefined || subscribe === 'anyone') return {}
     const { clock } = this.#hub.options
-    return admittedBy(await answerOf(clock, () => subscribe.call(this.#options, req, names)), clock)
+    const verdict = await answerOf(clock, () => subscribe.call(this.#options, req, names))
+    const mistake = mistakeIn(verdict)
+    if (mistake === undefined) return admittedBy(verdict, clock)
+    // A mistake allows nothing, and the operator learns of it.
+    this.#hub.failed(mistake)
+    return undefined
   }
 
   /** The hook for one channel that a pattern stands for. It runs in the async context of its request. */
