@@ -13,19 +13,21 @@ const BACKSLASH = 0x5c
  * the error, ERR_SSE_BODY_MALFORMED. The bytes must be UTF-8.
  */
 export function jsonData(bytes: Buffer, what: string): DataText {
-  assertDepth(bytes, what)
+  const hasSpace = inspect(bytes, what)
+  const text = bytes.toString()
   let value: unknown
   try {
-    value = JSON.parse(bytes.toString())
+    value = JSON.parse(text)
   } catch {
     throw new SseError('ERR_SSE_BODY_MALFORMED', `${what} is not JSON.`)
   }
-  return typeof value === 'string' ? encodeValue(value) : { text: compact(bytes), json: true }
+  return typeof value === 'string' ? encodeValue(value) : { text: hasSpace ? compact(bytes) : text, json: true }
 }
 
-/** Before the text is parsed, so that a deep one costs nothing. */
-function assertDepth(bytes: Buffer, what: string): void {
+/** Whether there is white space outside strings. Throws for a text that is nested too deep: parsing it would take long. */
+function inspect(bytes: Buffer, what: string): boolean {
   let depth = 0
+  let hasSpace = false
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i]!
     if (byte === QUOTE) i = endOfString(bytes, i)
@@ -33,7 +35,9 @@ function assertDepth(bytes: Buffer, what: string): void {
     else if ((byte | 0x20) === 0x7b && ++depth > MAX_DEPTH) {
       throw new SseError('ERR_SSE_BODY_MALFORMED', `${what} is nested too deep: more than ${MAX_DEPTH} levels.`)
     } else if ((byte | 0x20) === 0x7d) depth--
+    else if (isJsonSpace(byte)) hasSpace = true
   }
+  return hasSpace
 }
 
 /** Moves what is not white space to the front. Every byte of a character above U+007F is above 0x7f. */
