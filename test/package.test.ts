@@ -281,6 +281,49 @@ openStream(app, '/channels/board').then(async (stream) => {
   })
 })
 
+describe('two copies of the package in one process', () => {
+  it('share streams, subscriptions, patterns, errors and test clients', { timeout: 60_000 }, async () => {
+    const folder = folderOf('5')
+    cpSync(join(folder, 'node_modules/express-sse-hub'), join(folder, 'node_modules/copy'), { recursive: true })
+    const path = join(folder, 'copies.mjs')
+    writeFileSync(
+      path,
+      `
+import { notStrictEqual, strictEqual } from 'node:assert'
+import express from 'express'
+import * as one from 'express-sse-hub'
+import * as two from 'copy'
+import { openStream } from 'copy/testing'
+
+notStrictEqual(one.SseError, two.SseError)
+strictEqual(two.isSseError(new one.SseError('ERR_SSE_REWIND', 'x')), true)
+const hub = new two.ChannelHub()
+const app = express()
+app.use(one.sse(), two.sse({ retryMs: 600 }))
+app.get('/pattern', (req, res) => hub.subscribe(res.sse, one.pattern('user.*')))
+app.use('/channels', hub.router({ channels: ['board'] }))
+app.get('/refused', () => {
+  throw new one.SseError('ERR_SSE_CHANNEL_UNKNOWN', 'x')
+})
+app.use(two.problemHandler())
+
+const listener = await openStream(app, '/pattern')
+const board = await openStream(app, '/channels/board')
+await hub.publish('user.7', 'for user 7')
+await hub.publish('board', 'for everyone')
+strictEqual((await listener.next({ type: 'message' })).data, 'for user 7')
+strictEqual((await board.next({ type: 'message' })).data, 'for everyone')
+const refused = await openStream(app, '/refused')
+strictEqual(refused.status, 404)
+await hub.close()
+for (const stream of [listener, board, refused]) await stream[Symbol.asyncDispose]()
+console.log('done')
+`,
+    )
+    expect(await exec(process.execPath, [path], { timeout: 30_000 })).toEqual({ stdout: 'done\n', stderr: '' })
+  })
+})
+
 /** Every member of a class that the sources mark as internal, as `Class.member`. */
 function internals(): { module: string; type: string; member: string }[] {
   const found: { module: string; type: string; member: string }[] = []

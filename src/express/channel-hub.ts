@@ -105,7 +105,9 @@ export class ChannelHub<Channels extends ChannelMap = any> {
    * Publishes a batch, in order, all or nothing: at most 1,000 events and 1 MiB of encoded text, else
    * ERR_SSE_BATCH_TOO_LARGE. Receipts in the same order. Rejects as `publish` does.
    */
-  publishAll<const Names extends readonly string[]>(events: PublishItems<Channels, Names>): Promise<PublishReceipt[]> {
+  publishAll<const Names extends readonly ChannelName<Channels>[]>(
+    events: PublishItems<Channels, Names>,
+  ): Promise<PublishReceipt[]> {
     const items = events as unknown as readonly PublishItem[]
     return this.#handled(this.#publish(items), items?.[0]?.channel)
   }

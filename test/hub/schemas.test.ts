@@ -1,3 +1,4 @@
+import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
 import { ChannelHub, type Schema } from '../../src/index.ts'
 import { appWith, expectProblem, flavours, makeHub, post, serve } from '../express/support.ts'
@@ -50,6 +51,26 @@ describe.each(flavours)('schemas, Express $version', (flavour) => {
     expect(taken.status).toBe(201)
     expect(hub.stats().published).toBe(4)
     void expectProblem
+  })
+
+  it('may be those of Valibot, with paths into lists, and with a check that is asynchronous', async () => {
+    const order = v.objectAsync({
+      lines: v.array(v.object({ sku: v.string() })),
+      coupon: v.pipeAsync(
+        v.string(),
+        v.checkAsync(async (coupon) => coupon === 'A1', 'must be a known coupon'),
+      ),
+    })
+    const hub = makeHub(lib, { schemas: { 'order.*': order } })
+    const url = await serve(appWith(flavour, hub))
+    expect(await hub.publish('order.7', { lines: [{ sku: 'x' }], coupon: 'A1' })).toMatchObject({ duplicate: false })
+    await expect(hub.publish('order.7', { lines: [], coupon: 'B2' })).rejects.toMatchObject({
+      code: 'ERR_SSE_DATA_INVALID',
+      issues: [{ message: 'must be a known coupon', path: ['coupon'] }],
+    })
+    const refused = await post(url, '/channels/order.7', '{"lines":[{"sku":1}],"coupon":"A1"}')
+    expect(refused.status).toBe(422)
+    expect(JSON.parse(refused.body).issues).toMatchObject([{ path: ['lines', '0', 'sku'] }])
   })
 
   it('refuse a batch whole', async () => {
