@@ -13,12 +13,15 @@ export interface Block {
 /** As much of the beginning of a block is kept. */
 const HEAD = 500
 
+/** Everything up to the last blank line. */
+const BLOCKS = /^[\s\S]*(?:\r\n\r?\n|\n\r?\n|\r\r\n?)/
+
 /** Turns the bytes of one response into blocks: returns a function that takes some, and gives what they complete. */
 export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void): (bytes: Uint8Array) => Block[] {
   const blocks: Block[] = []
   /** Characters of the block that is incomplete, without comments. */
   let pending = 0
-  /** What that block begins with: its ID is the last one there. */
+  /** What that block begins with, without comments: its ID is the last one there. */
   let head = ''
   /** The part of a line that the parser has not got yet: it would look through all of the line again for each part. */
   let held = ''
@@ -43,14 +46,7 @@ export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void
       return ''
     }
     skipped = undefined
-    blocks.push({
-      id: head
-        .match(/^id: .*$/gm)
-        ?.pop()
-        ?.slice(4),
-      data: '',
-      isTooLarge: true,
-    })
+    blocks.push({ id: [...head.matchAll(/^id: ?(.*)$/gm)].pop()?.[1], data: '', isTooLarge: true })
     head = ''
     return all.slice(blank.index + blank[0].length)
   }
@@ -64,15 +60,13 @@ export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void
       endsWithCr = text.endsWith('\r')
       if (isCut) text = text.slice(1)
       held += endsWithCr ? `${text}\n` : text
-      if (head.length < HEAD) head += text.slice(0, HEAD)
+      const last = (head + text).replace(BLOCKS, '')
+      head = last.replace(/^:.*[\r\n]+/gm, '').slice(0, HEAD)
       pending += text.length
       if (/[\r\n]/.test(text)) {
         parser.feed(held)
         held = ''
-        if (blocks.length) {
-          pending = 0
-          head = text.slice(Math.max(0, text.lastIndexOf('\n\n'))).slice(0, HEAD)
-        }
+        if (blocks.length) pending = 0
       }
     }
     if (pending > maxEventBytes) {

@@ -9,6 +9,12 @@ export interface HubStream {
   readonly envelope?: boolean
 }
 
+/** What a block is to us. A hub keeps all names in `hub.` for itself; of those that we do not know only the ID counts. */
+export function typeOf({ event }: Block, hub: HubStream | undefined): string {
+  const known = /^hub\.(open|gap|finished|closed)$/.exec(event!)?.[1]
+  return known ?? (hub && event?.startsWith('hub.') ? 'position' : 'event')
+}
+
 const isText = (value: unknown) => typeof value === 'string'
 
 /**

@@ -3,7 +3,7 @@ import { backoff, retryAfter } from './backoff.ts'
 import { type Block, blockReader } from './blocks.ts'
 import { type ConnectionError, connectionError } from './error.ts'
 import type { ConnectionEnd, ConnectionEvents } from './events.ts'
-import { detailOf, type HubStream } from './hub-block.ts'
+import { detailOf, type HubStream, typeOf } from './hub-block.ts'
 import type { PerAttempt, SourceOptions } from './options.ts'
 import { request } from './request.ts'
 import { watchPage } from './wake.ts'
@@ -57,12 +57,13 @@ export function httpSource(
   /** When the stream of this attempt opened. */
   let openedAt: number
   let lastByteAt: number
-  /** When a stream was open last; undefined = never. */
-  let workedAt: number | undefined
+  let hasWorked = false
+  /** When the first answer came that makes no sense to repeat, since a stream was open last. */
+  let refusedAt: number | undefined
   /** What the stream of this attempt is, once it is a hub's. */
   let hubStream: HubStream | undefined
-  /** The events of this attempt so far: one that brings some has not failed, however short it is. */
-  let taken: number
+  /** Whether this attempt has brought an event: then it has not failed, however short it is. */
+  let hasBrought: boolean
   /** `Retry-After` of the last answer. A page that is shown again does not shorten it. */
   let retryAfterMs: number
   let wasRefreshed = false
@@ -91,7 +92,14 @@ export function httpSource(
     endWait?.()
   }
 
+  /** Whether the request may be sent again unasked. */
+  function isRepeatable(): boolean {
+    return !!(options.retryPost || position || /^(get|head)$/i.test(method))
+  }
+
   function wake(away?: boolean): void {
+    // The answer of a request that is sent once is all there will be.
+    if (!isRepeatable()) return
     if (away === undefined && !endWait && !isOver(lastByteAt, (heartbeatMs || HEARTBEAT_MS) + 1)) return
     const wasSuspended = isSuspended
     isSuspended = away ?? wasSuspended
@@ -109,8 +117,8 @@ export function httpSource(
 
   /** Takes one block. False: the stream has said its last. */
   async function take(block: Block): Promise<boolean> {
-    const { id = position, event } = block
-    const type = event?.startsWith('hub.') ? event.slice(4) : 'event'
+    const { id = position } = block
+    const type = typeOf(block, hubStream)
     position = id
     if (type === 'finished') {
       // The server answers 204 to a client that comes back from here.
@@ -118,7 +126,7 @@ export function httpSource(
       end(type)
     }
     if (type === 'finished' || type === 'closed') return false
-    taken++
+    hasBrought ||= type === 'event'
     try {
       if (block.isTooLarge) throw connectionError('ERR_SSE_TOO_LARGE', { id })
       const detail = detailOf(type, block, hubStream)
@@ -134,14 +142,22 @@ export function httpSource(
     return true
   }
 
-  /** Whether an answer that makes no sense to repeat is final: one that has worked before may be a redeploy. */
-  function isFinal(error: ConnectionError): boolean {
-    const { status } = error
-    const hasWorked = workedAt !== undefined
-    const decided = options.shouldRetry?.({ error, hasWorked })
-    if (decided !== undefined) return !decided
-    if (error.code === 'ERR_SSE_STATUS' && (status! >= 500 || /408|425|429/.test(`${status}`))) return false
-    return /401|403/.test(`${status}`) || !hasWorked || isOver(workedAt!, giveUpMs)
+  /** What an attempt failed of. It is final where trying again makes no sense; what has worked may be a redeploy. */
+  function failureOf(cause: unknown): ConnectionError {
+    const isOurs = (cause as ConnectionError)?.final !== undefined
+    const error = isOurs ? (cause as ConnectionError) : connectionError('ERR_SSE_NETWORK', { cause })
+    const { code, status } = error
+    let final = error.final
+    if (/STATUS|TYPE/.test(code) && !(status! >= 500 || /408|425|429/.test(`${status}`))) {
+      refusedAt ??= time()
+      final = !hasWorked || /401|403/.test(`${status}`) || isOver(refusedAt, giveUpMs)
+    }
+    try {
+      const decided = code === 'ERR_SSE_REQUEST' ? undefined : options.shouldRetry?.({ error, hasWorked })
+      return Object.assign(error, { final: decided === undefined ? final : !decided })
+    } catch (cause) {
+      return connectionError('ERR_SSE_REQUEST', { cause }, true)
+    }
   }
 
   /** One request, and its stream to the end. */
@@ -154,10 +170,6 @@ export function httpSource(
     const response = await unlessAborted(request(url, { ...options, method }, position, signal))
     const { status, headers, redirected } = response
     if (status === 204) return end('finished')
-    const refuse = (code: 'ERR_SSE_STATUS' | 'ERR_SSE_CONTENT_TYPE') => {
-      const error = connectionError(code, { status, redirected })
-      throw Object.assign(error, { final: isFinal(error) })
-    }
     if (status !== 200) {
       retryAfterMs = Math.min(retryAfter(headers.get('retry-after'), time()), maxAskedMs)
       const mayRefresh = !wasRefreshed && /401|403/.test(`${status}`) && onUnauthorized
@@ -165,14 +177,19 @@ export function httpSource(
         wasRefreshed = skipDelay = true
         return
       }
-      refuse('ERR_SSE_STATUS')
+      throw connectionError('ERR_SSE_STATUS', { status, redirected })
     }
     // [spec] #the-eventsource-interface: the type alone decides, whatever its parameters are.
-    if (!/^text\/event-stream\s*(;|$)/i.test(headers.get('content-type')!)) refuse('ERR_SSE_CONTENT_TYPE')
+    if (!/^text\/event-stream\s*(;|$)/i.test(headers.get('content-type')!))
+      throw connectionError('ERR_SSE_CONTENT_TYPE', { status, redirected })
     const reader = response.body?.getReader?.()
     if (!reader) throw connectionError('ERR_SSE_REQUEST', { cause: 'no readable body' }, true)
     wasRefreshed = false
-    workedAt = openedAt = time()
+    // A `fetch` of the application may take no notice of the signal.
+    signal.addEventListener('abort', () => reader.cancel().catch(() => {}))
+    hasWorked = true
+    refusedAt = undefined
+    openedAt = time()
     sink('state', 'open')
     const blocksOf = blockReader(maxEventBytes, (ms) => {
       serverRetryMs = Math.min(ms, maxAskedMs)
@@ -181,8 +198,9 @@ export function httpSource(
       watch(silenceMs ?? 3 * heartbeatMs)
       const { done, value } = await reader.read()
       watch(0)
+      signal.throwIfAborted()
       if (done) return
-      workedAt = lastByteAt = time()
+      lastByteAt = time()
       for (const block of blocksOf(value)) {
         signal.throwIfAborted()
         if (!(await take(block))) return
@@ -195,7 +213,8 @@ export function httpSource(
     while (!life.signal.aborted) {
       attempt = new AbortController()
       skipDelay = false
-      retryAfterMs = taken = 0
+      retryAfterMs = 0
+      hasBrought = false
       hubStream = undefined
       lastByteAt = time()
       openedAt = Number.NaN
@@ -204,16 +223,11 @@ export function httpSource(
       try {
         await once(attempt.signal)
       } catch (cause) {
-        const isOurs = (cause as ConnectionError)?.final !== undefined
-        error = isOurs ? (cause as ConnectionError) : connectionError('ERR_SSE_NETWORK', { cause })
-        if (!isOurs && options.shouldRetry?.({ error, hasWorked: workedAt !== undefined }) === false)
-          Object.assign(error, { final: true })
+        if (!skipDelay) error = failureOf(cause)
       }
-      if (skipDelay) error = undefined
       attempt.abort()
-      if (taken > 1 || (openedAt && isOver(openedAt, resetMs))) failures = 0
-      if (error?.final || !(options.retryPost || position || skipDelay || /^(get|head)$/i.test(method)))
-        end(error ? 'failed' : 'finished', error)
+      if (hasBrought || (openedAt && isOver(openedAt, resetMs))) failures = 0
+      if (error?.final || !(skipDelay || isRepeatable())) end(error ? 'failed' : 'finished', error)
       else if (error) sink('error', error)
       const delay = Math.max(retryAfterMs, backoff(failures++, serverRetryMs, minMs, maxMs))
       if (!skipDelay || isSuspended) sink('state', 'waiting')

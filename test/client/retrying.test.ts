@@ -1,8 +1,20 @@
 import fc from 'fast-check'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { backoff, retryAfter } from '../../src/client/backoff.ts'
+import { blockReader } from '../../src/client/blocks.ts'
 import { connect } from '../../src/client/index.ts'
-import { connected, EVENT_STREAM, hubEvent, hubOpen, scripted, serve, status, stream, until } from './support.ts'
+import {
+  type Answer,
+  connected,
+  EVENT_STREAM,
+  hubEvent,
+  hubOpen,
+  scripted,
+  serve,
+  status,
+  stream,
+  until,
+} from './support.ts'
 
 describe('the wait before another attempt', () => {
   it('is random between what the server asked for and a bound that doubles', () => {
@@ -227,6 +239,20 @@ describe('a request that is no GET', () => {
     expect(second.requests.length).toBe(1)
   })
 
+  it('is not sent again because the page is back, only when the application says so', async () => {
+    const { url, requests } = await scripted((res) => res.writeHead(200, EVENT_STREAM).flushHeaders())
+    const page = Object.assign(new EventTarget(), { document: { visibilityState: 'visible' } })
+    vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
+    onTestFinished(() => void vi.unstubAllGlobals())
+    const connection = connected(url, { body: 'x' })
+    await until(() => connection.state === 'open')
+    for (const type of ['freeze', 'resume', 'online']) page.dispatchEvent(new Event(type))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect([requests.length, connection.state]).toEqual([1, 'open'])
+    connection.reconnect()
+    await until(() => requests.length === 2)
+  })
+
   it('is repeated when asked, and from a position', async () => {
     const asked = await scripted(status(503), stream('data: a\n\n'), status(204))
     const bodies: string[] = []
@@ -293,6 +319,23 @@ describe('silence', () => {
 })
 
 describe('an event that is too large', () => {
+  const large = (id: string) => `${id}data: {"channel":"board","data":"${'x'.repeat(3_000)}`
+  it.each<[string, string[]]>([
+    ['after many comments', [...Array.from({ length: 200 }, () => ':\n\n'), large('id: e.2\n')]],
+    ['after comments before its ID', [`${':aaaaaaaaaaaaaaaaaaaaaaaa\n'.repeat(40)}`, large('id: e.2\n')]],
+    ['after many events in one piece', [hubEvent('e.1', 1).repeat(60) + large('id: e.2\n')]],
+    ['with CRLF', [hubEvent('e.1', 1).repeat(60).replaceAll('\n', '\r\n') + large('id: e.2\r\n')]],
+    ['with CR', [hubEvent('e.1', 1).repeat(60).replaceAll('\n', '\r') + large('id: e.2\r')]],
+    ['without a space', [large('id:e.2\n')]],
+    ['with two IDs', [large('id: e.1\nid: e.2\n')]],
+    ['after another', [`${large('id: e.1\n')}${'x'.repeat(3_000)}"}\n\n`, large('id: e.2\n')]],
+  ])('moves the position past it: %s', (_, texts) => {
+    const read = blockReader(1_000, () => {})
+    const bytes = [...texts, 'x'.repeat(3_000), 'x"}\n\n'].map((text) => new TextEncoder().encode(text))
+    const blocks = bytes.flatMap((part) => read(part))
+    expect(blocks.at(-1)).toEqual({ id: 'e.2', data: '', isTooLarge: true })
+  })
+
   it('is skipped with an error, and the position moves past it', async () => {
     const { url, requests } = await scripted(
       (res) => {
@@ -420,6 +463,58 @@ describe('a connection that has worked', () => {
     })
   })
 
+  it('counts giveUpMs from the first such answer, not from the outage before it', async () => {
+    let cutAt = 0
+    const { url } = await scripted(
+      (res, req) => {
+        stream(hubOpen('e.0'), true)(res, req)
+        cutAt = Date.now()
+        setTimeout(() => res.destroy(), 10)
+      },
+      ...Array.from(
+        { length: 400 },
+        (): Answer => (res, req) => {
+          const ms = Date.now() - cutAt
+          if (ms < 600) req.socket.destroy()
+          else status(ms < 700 ? 404 : 204)(res, req)
+        },
+      ),
+    )
+    const connection = connected(url, { retry: { minMs: 5, maxMs: 20, giveUpMs: 500 } })
+    expect(await connection.closed).toEqual({ reason: 'finished', error: undefined })
+    expect(connection.told.error.some(({ status }) => status === 404)).toBe(true)
+  })
+
+  it('ends when the answers stay so for giveUpMs', async () => {
+    const { url, requests } = await scripted(stream(hubOpen('e.0')), status(404))
+    const connection = connected(url, { retry: { minMs: 5, maxMs: 20, giveUpMs: 100 } })
+    expect(await connection.closed).toMatchObject({ reason: 'failed', error: { status: 404 } })
+    expect(requests.length).toBeGreaterThan(2)
+  })
+
+  it.each([
+    ['no server', () => Promise.resolve('http://127.0.0.1:1'), 'ERR_SSE_NETWORK'],
+    ['no answer', async () => (await scripted(() => {})).url, 'ERR_SSE_TIMEOUT'],
+    ['an overload', async () => (await scripted(status(503))).url, 'ERR_SSE_STATUS'],
+    ['a refusal', async () => (await scripted(status(404))).url, 'ERR_SSE_STATUS'],
+  ])('asks shouldRetry once about %s, and ends where it throws', async (_, urlOf, code) => {
+    const url = await urlOf()
+    const asked: string[] = []
+    const told = connected(url, { connectTimeoutMs: 50, shouldRetry: ({ error }) => asked.push(error.code) === 0 })
+    expect(await told.closed).toMatchObject({ reason: 'failed', error: { code, final: true } })
+    expect(asked).toEqual([code])
+    const mistake = new Error('a mistake of the application')
+    const shouldRetry = () => {
+      throw mistake
+    }
+    const thrown = connected(url, { connectTimeoutMs: 50, shouldRetry })
+    expect(await thrown.closed).toMatchObject({
+      reason: 'failed',
+      error: { code: 'ERR_SSE_REQUEST', final: true, cause: mistake },
+    })
+    expect(thrown.state).toBe('closed')
+  })
+
   it('may be told to try again what never worked', async () => {
     const { url } = await scripted(status(404), status(204))
     const connection = connected(url, { shouldRetry: ({ hasWorked }) => !hasWorked })
@@ -486,5 +581,52 @@ describe('a wait', () => {
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(failing.told.error.map(({ code }) => code)).toEqual(['ERR_SSE_STORE'])
     failing.close()
+  })
+})
+
+describe('what a stream brings', () => {
+  it('begins the back-off anew with one event, and not with what the hub says of itself', async () => {
+    const random = vi.spyOn(Math, 'random').mockReturnValue(1)
+    const waits = async (body: string) => {
+      const times: number[] = []
+      const { url } = await serveTimes(times, () => stream(body))
+      const connection = connect(url, { retry: { minMs: 20, maxMs: 10_000 } })
+      await until(() => times.length > 3)
+      connection.close()
+      return times.slice(0, 4)
+    }
+    const events = await waits('id: 1\ndata: a\n\n')
+    const nothing = await waits(hubOpen('e.0'))
+    random.mockRestore()
+    expect(Math.min(...events.slice(1))).toBeLessThan(39)
+    expect(nothing[2]).toBeGreaterThanOrEqual(79)
+  })
+
+  it.each(['hub.state', 'hub.error', 'hub.event', 'hub.closed2', 'hub.constructor'])(
+    'does not believe a name that no hub uses: %s',
+    async (name) => {
+      const { url } = await scripted(
+        stream(`${hubOpen('e.0')}event: ${name}\nid: e.1\ndata: {"a":1}\n\n${hubEvent('e.2', 2)}`, true),
+      )
+      const hub = connected(url)
+      await until(() => hub.told.event.length > 0)
+      expect([hub.state, hub.told.error.length, hub.told.event.map(({ data }) => data)]).toEqual(['open', 0, [2]])
+      // On a stream that is none of a hub it is an event like any other.
+      const plain = connected((await scripted(stream(`event: ${name}\ndata: a\n\n`, true))).url)
+      await until(() => plain.told.event.length > 0)
+      expect(plain.told.event).toMatchObject([{ event: name, data: 'a' }])
+      expect(plain.state).toBe('open')
+    },
+  )
+
+  it('is given up after silence, also with a fetch that takes no notice of the signal', async () => {
+    const { url, requests } = await scripted(stream(': x\n\n', true))
+    const deaf: typeof fetch = (input, init) => fetch(input, { ...init, signal: null })
+    const connection = connected(url, { silenceMs: 50, fetch: deaf })
+    await until(() => requests.length > 1)
+    expect(connection.told.error[0]).toMatchObject({ code: 'ERR_SSE_TIMEOUT' })
+    const before = requests.length
+    connection.reconnect()
+    await until(() => requests.length > before)
   })
 })

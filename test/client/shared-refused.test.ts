@@ -112,6 +112,26 @@ describe('what other scripts of the origin see and say', () => {
     await hub.publish('board', 1)
     await until(() => heard.told.event.length === 1)
     expect(heard.connection.state).toBe('open')
+    // A stranger that leads is heard like a tab with another version of the library.
+    const told = { kind: 'told', from: 'x', prev: '', id: '', last: '', state: 'open' }
+    stranger.postMessage({ kind: 'lead', from: 'x' })
+    for (const wrong of [
+      { ...told, type: 'closed', detail: null },
+      { ...told, type: 'open', detail: null },
+      { ...told, type: 'open', detail: { channels: 'board' } },
+      { ...told, type: 'event', detail: { data: 1 } },
+      { ...told, type: 'gap', detail: {} },
+      { ...told, type: 'state', detail: { id: '' } },
+      { ...told, type: 'state', detail: 'lost' },
+      { ...told, type: 'error', detail: undefined },
+      { ...told, type: 'constructor', detail: {} },
+      { ...told, type: 'sync', detail: undefined, state: 'lost' },
+    ]) {
+      stranger.postMessage(wrong)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(heard.told.state.every((state: unknown) => typeof state === 'string')).toBe(true)
+    expect(heard.told.event.length).toBe(1)
     stranger.close()
     heard.connection.close()
   })

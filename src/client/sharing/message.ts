@@ -40,13 +40,21 @@ export function revived(type: string, detail: unknown): unknown {
   return type === 'closed' && error ? { ...(detail as object), error: revived('error', error) } : detail
 }
 
-const KINDS = ['told', 'lead', 'ask', 'wake', 'reconnect']
+const isText = (value: unknown) => typeof value === 'string'
+const isState = (value: unknown) => /^(connecting|open|waiting|closed)$/.test(`${value}`)
 
-/** Whether another script may have sent this, or a tab of the group. */
+/** Whether a tab of the group may have sent this: another script, or a tab with an older version, may send anything. */
 export function isMessage(data: unknown): data is Message {
-  const { kind, from, prev, id, last } = (data ?? {}) as Partial<Record<string, unknown>>
-  const isText = (value: unknown) => typeof value === 'string'
-  return (
-    KINDS.includes(kind as string) && isText(from) && (kind !== 'told' || (isText(prev) && isText(id) && isText(last)))
-  )
+  const { kind, from, prev, id, last, type, detail, state } = (data ?? {}) as Partial<Record<string, unknown>>
+  if (!isText(from) || kind !== 'told') return isText(from) && /^(lead|ask|wake|reconnect)$/.test(`${kind}`)
+  return isText(prev) && isText(id) && isText(last) && isState(state) && isDetail(`${type}`, detail)
+}
+
+function isDetail(type: string, detail: unknown): boolean {
+  if (type === 'state') return isState(detail)
+  if (type === 'sync' && detail === undefined) return true
+  const { channel, channels } = (detail ?? {}) as Partial<Record<string, unknown>>
+  if (type === 'event') return isText(channel)
+  if (/^(open|gap|sync)$/.test(type)) return Array.isArray(channels) && channels.every(isText)
+  return /^(error|closed|position)$/.test(type) && !!detail
 }
