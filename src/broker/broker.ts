@@ -13,8 +13,7 @@ export interface Broker {
   /**
    * Called once, before anything else. Resolves with the end of the log: what is committed after it is handed over to
    * the listener, which is not called before. Rejects with ERR_SSE_BROKER_UNAVAILABLE when the log cannot be used.
-   * Calls of the listener are synchronous and never nested. A listener that throws does not change the outcome of a
-   * publish: the event is in the log.
+   * Calls of the listener are synchronous and never nested.
    */
   start(listener: BrokerListener): Promise<Cursor>
   /**

@@ -259,8 +259,31 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   // -- BrokerListener --
 
   readonly #listener: BrokerListener = {
-    events: (batch, top) => this.#events(batch, top),
-    suspect: (top) => this.#suspect(top),
+    events: (batch, top) => this.#heard(top, () => this.#events(batch, top)),
+    suspect: (top) => this.#heard(top, (previous) => this.#suspect(top, previous)),
+  }
+
+  /**
+   * A fault in here is not the broker's: it is reported, and every subscription reads on in the log. Some may get events
+   * of this batch again, with the same IDs; none loses any.
+   */
+  #heard(top: Cursor, hear: (previous: Cursor) => void): void {
+    const previous = this.tail.top
+    try {
+      hear(previous)
+    } catch (error) {
+      this.failed(error)
+      this.#attempt(() => this.#suspect(top, previous))
+    }
+  }
+
+  /** One step for one subscription: its fault is reported, and the next has its turn. */
+  #attempt(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.failed(error)
+    }
   }
 
   #events(handedOver: readonly (StoredEvent | Loss)[], top: Cursor): void {
@@ -273,15 +296,15 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     // What the batch would have changed comes first, then who fell out of it, then those whom the hub has caught up with.
     const afterwards = this.#afterwards
     this.#afterwards = []
-    for (const fn of afterwards) fn()
-    for (const { subscription, gap } of gaps) this.told(subscription as Subscription, gap)
-    for (const subscription of behind) (subscription as Subscription).fallBehind()
-    for (const subscription of undecided) (subscription as Subscription).catchUp(previous)
+    for (const fn of afterwards) this.#attempt(fn)
+    for (const { subscription, gap } of gaps) this.#attempt(() => this.told(subscription as Subscription, gap))
+    for (const subscription of behind) this.#attempt(() => (subscription as Subscription).fallBehind())
+    for (const subscription of undecided) this.#attempt(() => (subscription as Subscription).catchUp(previous))
     for (const subscription of this.#parked) {
       const at = subscription.parkedAt
       if (at !== undefined && at.epoch === top.epoch && at.seq > top.seq) continue
       this.#parked.delete(subscription)
-      subscription.catchUp(top)
+      this.#attempt(() => subscription.catchUp(top))
     }
   }
 
@@ -294,8 +317,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     }
   }
 
-  #suspect(top: Cursor): void {
-    const previous = this.tail.top
+  #suspect(top: Cursor, previous: Cursor): void {
     this.tail.reset(top)
     for (const subscription of this.#subscriptions) subscription.catchUp(previous)
     this.#parked.clear()
