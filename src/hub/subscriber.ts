@@ -44,6 +44,10 @@ export interface Subscriber {
 export interface SubscriberOwner {
   /** How events look on this stream: those that the application sends besides, too. */
   readonly form: FrameForm
+  /** How long a peer may take nothing, in ms; 0 = for ever. */
+  readonly maxLagMs: number
+  /** Called at each heartbeat, before anything else; it may end the stream. */
+  tick(): void
   /** What goes out at a heartbeat; undefined = a comment. Not asked while bytes wait. */
   heartbeat(): Frame | undefined
   /** The last thing to be written before the stream ends for this reason, if any. */

@@ -542,8 +542,17 @@ export class Subscription {
   }
 
   /** @internal See SubscriberOwner. */
-  heartbeat(): Frame | undefined {
+  get maxLagMs(): number {
+    return this.#host.options.maxLagMs
+  }
+
+  /** @internal See SubscriberOwner. */
+  tick(): void {
     this.#expiry?.check()
+  }
+
+  /** @internal See SubscriberOwner. */
+  heartbeat(): Frame | undefined {
     if (this.#phase !== 'live') return undefined
     const top = this.#host.tail.top
     const told = this.#told

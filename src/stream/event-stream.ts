@@ -21,6 +21,10 @@ export interface StreamOptions<T> extends SourceOptions<T, EventStream> {}
 export interface StreamOwner {
   /** How events look on this stream: those that the application sends besides, too. */
   readonly form: FrameForm
+  /** How long a peer may take nothing, in ms; 0 = for ever. */
+  readonly maxLagMs: number
+  /** Called at each heartbeat, before anything else; it may end the stream. */
+  tick(): void
   /** What goes out at a heartbeat; undefined = a comment. Not asked while bytes are waiting. */
   heartbeat(): Frame | undefined
   /** The last thing to be written before the stream ends for this reason, if any. */
@@ -57,6 +61,8 @@ export class EventStream {
   #lifetime: unknown
   /** While bytes of a stream without an owner wait for the peer. */
   #stall: StallWatch | undefined
+  /** What waited for the peer at the last heartbeat, and since when it is as much. */
+  #stuck: { bytes: number; since: number } | undefined
   /** The connection on which the response stood behind another when this was made. */
   #queuedOn: Socket | undefined
   // Made on first use: most responses are no streams, and most streams need only one of these.
@@ -352,10 +358,22 @@ export class EventStream {
     const sink = this.#sink!
     // A wrapped response may never emit 'close'.
     if (sink.disconnected) return this.#finish('client')
+    this.#owner?.tick()
+    if (!this.#isOpen()) return
     // Bytes that wait for the peer keep the connection as busy as a heartbeat would.
-    if (sink.bufferedBytes > 0) return
+    if (sink.bufferedBytes > 0) return this.#lookAtWaiting(sink.unsentBytes)
+    this.#stuck = undefined
     const frame = this.#owner?.heartbeat() ?? COMMENT
     if (this.#isOpen()) sink.write(frame)
+  }
+
+  /** Too little may wait for `write` to return false, and the peer may have left without a word. */
+  #lookAtWaiting(bytes: number): void {
+    const { clock } = this.#options
+    const limitMs = this.#owner?.maxLagMs ?? this.#options.maxLagMs
+    const now = clock.monotonic()
+    if (this.#stuck?.bytes !== bytes) this.#stuck = { bytes, since: now }
+    else if (limitMs > 0 && now - this.#stuck.since >= limitMs) this.close('slow')
   }
 
   /** Encodes first, so that nothing is committed and nothing written when that throws. */

@@ -124,8 +124,10 @@ class TextJoiner {
   take(item: unknown): unknown[] {
     if (item instanceof Uint8Array) {
       const text = this.#decoder.decode(item, { stream: true })
-      return text === '' ? [] : [text]
+      return text === '' ? [] : [...this.#flush(), text]
     }
+    const before = this.#decoder.decode()
+    if (before !== '') return [...this.#flush(), before, ...this.take(item)]
     if (typeof item !== 'string') return [...this.#flush(), item]
     const text = this.#rest + item
     this.#rest = /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : ''
@@ -136,7 +138,7 @@ class TextJoiner {
   /** What is left when the source has ended. */
   end(): unknown[] {
     const text = this.#decoder.decode()
-    return text === '' ? this.#flush() : [text, ...this.#flush()]
+    return text === '' ? this.#flush() : [...this.#flush(), text]
   }
 
   #flush(): string[] {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Broker } from '../../src/broker/broker.ts'
 import { memoryBroker } from '../../src/broker/memory-broker.ts'
 import type { HistoryOptions } from '../../src/broker/retention.ts'
@@ -514,6 +514,19 @@ describe('add and remove', () => {
 })
 
 describe('the end', () => {
+  it('comes at a heartbeat after a sleep of the machine, whether bytes wait or not', async () => {
+    const until = clock.now() + 60_000
+    const { stream } = await subscribe('a', {}, { until })
+    const { stream: behind } = await subscribe('a', {}, { until })
+    behind.stall()
+    await publish('a', 1)
+    const now = vi.spyOn(clock, 'now').mockReturnValue(until + 1)
+    stream.heartbeat()
+    behind.heartbeat()
+    now.mockRestore()
+    expect([stream.reason, behind.reason]).toEqual(['expired', 'expired'])
+  })
+
   it('comes at until, told with hub.closed, however far away', async () => {
     const until = clock.now() + 40 * 86_400_000
     const { stream, subscription } = await subscribe('a', {}, { until })

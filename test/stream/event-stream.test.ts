@@ -467,6 +467,8 @@ describe('an owner', () => {
     const reasons: string[] = []
     return {
       form: 'plain' as const,
+      maxLagMs: 0,
+      tick: () => {},
       reasons,
       heartbeat: () => undefined,
       farewell: () => undefined,

@@ -98,6 +98,8 @@ describe('heartbeats of a stream', () => {
     x.sse.claim({
       heartbeat: () => frames.shift(),
       form: 'plain' as const,
+      maxLagMs: 0,
+      tick: () => {},
       farewell: () => undefined,
       closed: () => {},
     })
@@ -122,6 +124,8 @@ describe('heartbeats of a stream', () => {
         return undefined
       },
       form: 'plain' as const,
+      maxLagMs: 0,
+      tick: () => {},
       farewell: () => undefined,
       closed: () => {},
     })

@@ -658,6 +658,17 @@ describe('text in items', () => {
     expect(await dataOf(await x.client)).toEqual(['a', '😀b', '😀', 'c'])
   })
 
+  it.each([
+    ['half a surrogate pair before bytes', ['a\ud83d', Buffer.from('x'), '\ude00b'], ['a', '\ufffd', 'x', '\ufffdb']],
+    ['half a character before a string', [Buffer.from([0x61, 0xf0, 0x9f]), 'x'], ['a', '\ufffd', 'x']],
+    ['half a character before an object', [Buffer.from([0xf0, 0x9f]), { b: 1 }], ['\ufffd', '{"b":1}']],
+    ['both at the end', ['a\ud83d', Buffer.from([0xf0])], ['a', '\ufffd', '\ufffd']],
+  ] as [string, unknown[], string[]][])('keeps the order of strings and bytes: %s', async (_, items, expected) => {
+    await using x = await exchange()
+    await x.sse.stream(items)
+    expect(await dataOf(await x.client)).toEqual(expected)
+  })
+
   it('loses nothing when the other half never comes', async () => {
     await using x = await exchange()
     await x.sse.stream(['a\ud83d', { b: 1 }, 'c\ud83d', 'd', 'e\ud83d'])
@@ -666,6 +677,28 @@ describe('text in items', () => {
 })
 
 describe('a peer that takes nothing', () => {
+  it('is cut after maxLagMs at a heartbeat, however little waits for it', async () => {
+    const clock = manualClock()
+    await using x = await exchange({ sse: { clock, heartbeatIntervalMs: 1_000, maxLagMs: 5_000 } })
+    x.sse.open()
+    await x.client
+    await x.sse.drained()
+    x.req.socket.cork()
+    expect(x.sse.send('little')).toBe(true)
+    clock.advance(5_000)
+    // It is read after all, and another takes its place.
+    x.req.socket.uncork()
+    await vi.waitUntil(() => x.sse.bufferedBytes === 0)
+    clock.advance(1_000)
+    x.req.socket.cork()
+    x.sse.send('little')
+    clock.advance(5_000)
+    expect(x.sse.state).toBe('open')
+    clock.advance(1_000)
+    expect(await x.sse.closed).toBe('slow')
+    expect(clock.pendingTimers).toBe(0)
+  })
+
   it('is cut after maxLagMs, and the source finalised', async () => {
     const clock = manualClock()
     await using x = await exchange({ sse: { clock, maxBufferedBytes: 1e9 } })

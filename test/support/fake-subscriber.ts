@@ -73,6 +73,7 @@ export class FakeSubscriber implements Subscriber {
   }
 
   heartbeat(): Frame | undefined {
+    if (this.state === 'open') this.#owner?.tick()
     const frame = this.state === 'open' && this.bufferedBytes === 0 ? this.#owner?.heartbeat() : undefined
     if (frame !== undefined) this.write(frame)
     return frame
