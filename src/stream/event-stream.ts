@@ -8,6 +8,7 @@ import { StallWatch } from '../stall-watch.ts'
 import { acceptsEventStream, lastEventIdOf, queryOf, sendHead } from './handshake.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { DEFAULT_RETRY_MS, type ResolvedSseOptions, resolveSseOptions, type SseOptions } from './options.ts'
+import { awaitTurn, forgoTurn, isWaiting } from './pipeline.ts'
 import { ResponseSink } from './response-sink.ts'
 import { encodeSend, type SendOptions } from './send.ts'
 import type { Sink } from './sink.ts'
@@ -83,10 +84,9 @@ export class EventStream {
     // On `res`: `req` closes as soon as its body is read.
     // `on`, here and below, for what happens once anyway: `once` is two more objects for each of many idle streams.
     res.on('close', this.#gone)
-    if (isQueued(res)) {
+    if (isWaiting(res)) {
       this.#queuedOn = req.socket
-      req.socket.on('close', this.#gone)
-      limitQueue(req.socket, res)
+      awaitTurn(req.socket, res, this.#gone)
     }
   }
 
@@ -489,7 +489,7 @@ export class EventStream {
     this.#state = 'closed'
     this.#reason = reason
     this.response?.removeListener('close', this.#gone)
-    this.#queuedOn?.removeListener('close', this.#gone)
+    if (this.#queuedOn !== undefined) forgoTurn(this.#queuedOn, this.#gone)
     const { clock, heartbeatIntervalMs } = this.#options
     if (heartbeatIntervalMs > 0) Heartbeat.of(clock, heartbeatIntervalMs).delete(this)
     clock.clearTimeout(this.#lifetime)
@@ -506,29 +506,11 @@ export function eventStream(req: IncomingMessage, res: ServerResponse, options?:
   return new EventStream(req, res, resolveSseOptions(options))
 }
 
-/** Responses that wait behind another one, by connection. */
-const queued = new WeakMap<Socket, number>()
-/** Requests that a client may send ahead. Behind a stream none of them is ever answered. */
-const MAX_QUEUED = 16
-
-/** Cuts a connection on which too many requests for streams wait for their turn: each of them costs what a stream costs. */
-function limitQueue(socket: Socket, res: ServerResponse): void {
-  const count = (queued.get(socket) ?? 0) + 1
-  queued.set(socket, count)
-  res.once('socket', () => queued.set(socket, queued.get(socket)! - 1))
-  if (count > MAX_QUEUED) socket.destroy()
-}
-
-/** Whether the response of a pipelined request waits for its turn; it hears nothing of its connection until then. */
-function isQueued(res: ServerResponse): boolean {
-  return res.socket === null
-}
-
 /** Whether the response has closed already. Over HTTP/2 only its stream knows. */
 function isOver(req: IncomingMessage, res: ServerResponse & { stream?: { readonly destroyed: boolean } }): boolean {
   if (res.destroyed || res.closed) return true
   if (req.httpVersionMajor > 1) return res.stream?.destroyed === true
-  return isQueued(res) && req.socket.destroyed
+  return isWaiting(res) && req.socket.destroyed
 }
 
 function headersSent(): SseError {

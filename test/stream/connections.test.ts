@@ -267,6 +267,10 @@ describe('HTTP/2', () => {
 
 describe('requests that are sent ahead', () => {
   it('are cut when too many of them wait behind a stream', async () => {
+    const warnings: Error[] = []
+    const warned = (warning: Error) => warnings.push(warning)
+    process.on('warning', warned)
+    onTestFinished(() => void process.off('warning', warned))
     let made = 0
     const server = createHttpServer((req, res) => {
       made++
@@ -283,6 +287,7 @@ describe('requests that are sent ahead', () => {
     await client.closed
     // One read of the socket at most is parsed after the cut.
     expect(made).toBeLessThan(5_000)
+    expect(warnings).toEqual([])
     expect(performance.now() - start).toBeLessThan(10_000)
   })
 })
