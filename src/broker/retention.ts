@@ -13,8 +13,10 @@ export interface RetentionOptions {
 /** How much of the log is kept. */
 export interface HistoryOptions extends RetentionOptions {
   /**
-   * Bytes that the events of the whole log take: in memory, what they take there, which is about 470 bytes and three times
-   * its text for each; in a file, their text. Default 67 108 864 (64 MiB); 0 = none. Past it the oldest events of the log go first, whatever their channel. An event larger than a sixteenth of it is sent live but not kept.
+   * Bytes that the events of the whole log take: in memory, what they take there, which is about 300 bytes for each
+   * channel with events, and for each event 540 and three times its text; in a file, their text. Default 67 108 864
+   * (64 MiB); 0 = none. Past it the oldest events of the log go first, whatever their channel. An event larger than a
+   * sixteenth of it is sent live but not kept.
    */
   maxBytes?: number | undefined
   /**

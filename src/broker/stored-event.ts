@@ -22,7 +22,12 @@ export interface NewEvent {
 }
 
 /** What V8 and Node keep for an event of no length, measured on Node 20 to 24. */
-const OBJECT_BYTES = 470
+const OBJECT_BYTES = 540
+
+/** What V8 keeps for a text: two bytes a character where one of them is above U+00FF. `bytes`: its length, or a bound. */
+function textBytes(text: string, bytes: number): number {
+  return text.length === bytes || !/[^\x00-\xff]/.test(text) ? text.length : 2 * text.length
+}
 
 /**
  * An event with its place in the log. One object serves all who keep it or send it: a frame is encoded when it is first
@@ -70,7 +75,7 @@ export class StoredEvent implements NewEvent {
 
   /** About how many bytes of memory it takes while it is kept: its own object, its text twice, and its frame. */
   get heldBytes(): number {
-    return OBJECT_BYTES + 3 * this.bytes
+    return OBJECT_BYTES + textBytes(this.data, this.bytes) + textBytes(this.fields, this.bytes) + this.bytes
   }
 
   /** A batch or a page was written: the frame that no other one needs is dropped. */

@@ -23,7 +23,8 @@ export class Frame {
     const length = Buffer.byteLength(text)
     if (length === 0) throw new TypeError('A frame must not be empty.')
     const head = length.toString(16) + CRLF
-    const chunk = Buffer.allocUnsafe(head.length + length + 2)
+    // Not of the shared pool: an event that is kept would keep 8 KiB with it, and with them those that are not.
+    const chunk = Buffer.allocUnsafeSlow(head.length + length + 2)
     chunk.write(head, 0, 'latin1')
     chunk.write(text, head.length, 'utf8')
     chunk.write(CRLF, head.length + length, 'latin1')

@@ -17,11 +17,10 @@ class Pair {
     const { general, a, patterned, maxBytes, maxChannels } = settings
     const channels = { 'p.*': patterned, a }
     this.model = new Model(settings, this.#clock)
-    this.history = new History(
-      resolveHistoryOptions({ ...general, maxBytes, maxChannels, channels }),
-      this.#clock,
-      (event) => event.bytes,
-    )
+    this.history = new History(resolveHistoryOptions({ ...general, maxBytes, maxChannels, channels }), this.#clock, {
+      event: ({ bytes }) => bytes,
+      channel: 0,
+    })
   }
 
   apply(step: Step): void {

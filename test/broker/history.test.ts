@@ -12,7 +12,10 @@ const HOUR_MS = 3_600_000
 /** A history and what was appended to it: event n has seq n. */
 function keep(options: HistoryOptions = {}) {
   const clock = manualClock()
-  const history = new History(resolveHistoryOptions(options), clock, (event) => event.bytes)
+  const history = new History(resolveHistoryOptions(options), clock, {
+    event: ({ bytes }) => bytes,
+    channel: 0,
+  })
   let end = 0
   return {
     clock,
