@@ -4,6 +4,7 @@ import { type CloseReason, SseError } from '../errors.ts'
 import { encodeComment, encodeId, encodeReconnectionTime } from '../protocol/encode.ts'
 import { parseReconnectionTime, randomReconnectionTime } from '../protocol/fields.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
+import { nextTurn } from '../server-clock.ts'
 import { StallWatch } from '../stall-watch.ts'
 import { acceptsEventStream, lastEventIdOf, queryOf, sendHead } from './handshake.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -373,7 +374,12 @@ export class EventStream {
     const limitMs = this.#owner?.maxLagMs ?? this.#options.maxLagMs
     const now = clock.monotonic()
     if (this.#stuck?.bytes !== bytes) this.#stuck = { bytes, since: now }
-    else if (limitMs > 0 && now - this.#stuck.since >= limitMs) this.close('slow')
+    else if (limitMs > 0 && now - this.#stuck.since >= limitMs) {
+      // Where time is made to pass in one go, the kernel takes them only afterwards.
+      nextTurn(() => {
+        if (this.#state === 'open' && this.#sink!.unsentBytes === bytes) this.close('slow')
+      })
+    }
   }
 
   /** Encodes first, so that nothing is committed and nothing written when that throws. */

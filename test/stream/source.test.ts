@@ -699,6 +699,16 @@ describe('a peer that takes nothing', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 
+  it.each([true, false])('is not cut because hours pass in one go (letGo: %s)', async (letGo) => {
+    const clock = manualClock()
+    await using x = await exchange({ sse: { clock, letGo, heartbeatIntervalMs: 1_000, maxLagMs: 5_000 } })
+    x.sse.open()
+    const client = await x.client
+    clock.advance(3_600_000)
+    x.sse.send('a')
+    expect(await client.next()).toMatchObject({ data: 'a' })
+  })
+
   it('is cut after maxLagMs, and the source finalised', async () => {
     const clock = manualClock()
     await using x = await exchange({ sse: { clock, maxBufferedBytes: 1e9 } })
