@@ -9,7 +9,8 @@ const LONG = [
 ]
 /** Tests that start processes, compile, write files, or search for a counterexample. */
 const SYSTEM = [
-  'test/{package,readme,types}.test.ts',
+  'test/{package,types}.test.ts',
+  'test/readme/*.test.ts',
   'test/packaging/*.test.ts',
   'test/{bench,demo,faults,sockets}/**/*.test.ts',
   'test/broker/{sqlite,redis}/**/*.test.ts',

@@ -19,7 +19,7 @@ import { logRequests } from './requests.ts'
 import { streamText } from './text.ts'
 import { shortName, Visitors, visitorOf } from './visitors.ts'
 
-// The server of the demo: one page, one connection, and on it channels with real sources. See the README, "The demo".
+// The server of the demo: one page, one connection, and on it channels with real sources. See README.md in this folder.
 
 const { HUB_BROKER = DEFAULT_BROKER, DEMO_LOG = './data/demo.log', DEMO_RESTART = 'local', PORT = '3000' } = process.env
 const LOG_FILE = process.env['LOG_FILE'] || DEMO_LOG

@@ -51,7 +51,7 @@ const CODES = {
   ERR_SSE_TOO_MANY_CHANNELS: [400, 'Too many channels'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
-/** The stable name of a failure. Each has a heading in the README. */
+/** The stable name of a failure. Each has a row with an anchor in the README. */
 export type SseErrorCode = keyof typeof CODES
 
 /** What `Symbol.for` names, so that `isSseError` recognises errors of another copy of this package. */

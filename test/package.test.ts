@@ -78,7 +78,10 @@ function documents(): string[] {
 describe('the package', () => {
   it('holds what is to be run, and its documents', () => {
     const others = packed.filter((path) => !path.startsWith('dist/')).sort()
-    expect(others).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
+    const readmes = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('README.md'))
+      .map((path) => `src/${path}`)
+    expect(others).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...readmes].sort())
     expect(packed.filter((path) => !/\.(js|js\.map|d\.c?ts|md|json)$/.test(path) && path !== 'LICENSE')).toEqual([])
   })
 

@@ -6,7 +6,7 @@ import { namesEventStream, sendHead } from '../stream/handshake.ts'
 
 // Every answer to a request that is refused: here an error gets its HTTP form, and nowhere else.
 
-/** The README has a heading for each code. */
+/** The README has an anchor for each code. */
 const README = 'https://www.npmjs.com/package/express-sse-hub'
 
 /** What the broker says of its trouble is for the operator: it may speak of the disk. */

@@ -8,16 +8,20 @@ import type { Row } from './results.ts'
 import type { Scenario } from './scenario.ts'
 import { withSummary } from './summary.ts'
 
-const README = new URL('../../README.md', import.meta.url)
+/** The documents with a table that the benchmark writes. */
+const DOCUMENTS = ['../../README.md', '../../src/broker/sqlite/README.md']
 
 const write = (name: string, text: string) => writeFileSync(new URL(name, import.meta.url), text)
 
-/** Puts the report, its chart and the raw figures beside this file, and the summary of a whole run into the README. */
+/** Writes the report, its chart and the raw figures beside this file, and the summaries of a whole run into the READMEs. */
 export function writeResults(about: About, scenarios: readonly Scenario[], rows: readonly Row[]): void {
   const svg = chart(rows)
   if (svg !== undefined) write('results.svg', svg)
   write('results.md', report(about, scenarios, rows, svg !== undefined))
-  writeFileSync(README, withSummary(readFileSync(README, 'utf8'), about, rows))
+  for (const path of DOCUMENTS) {
+    const file = new URL(path, import.meta.url)
+    writeFileSync(file, withSummary(readFileSync(file, 'utf8'), about, rows))
+  }
   write('results.json', JSON.stringify({ about, rows: rows.map(withoutNothing) }))
   // It is checked like any other file.
   spawnSync('npx', ['biome', 'format', '--write', fileURLToPath(new URL('results.json', import.meta.url))])

@@ -158,8 +158,8 @@ describe('the demo', { timeout: 60_000 }, () => {
     expect(await second.stop()).toBe(0)
   })
 
-  it('has its variables and their defaults in the README', async () => {
-    const readme = await readFile('README.md', 'utf8')
+  it('has its variables and their defaults in its README', async () => {
+    const readme = await readFile('demo/README.md', 'utf8')
     const app = await readFile('demo/app.ts', 'utf8')
     const [, names] = /const \{ (.*) \} = process\.env/.exec(app)!
     const defaults = names!.split(', ').map((one) => one.split(' = '))
