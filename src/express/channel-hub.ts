@@ -21,6 +21,7 @@ import { parseAfter, parseRewind, type SubscribeOptions } from '../hub/subscribe
 import type { Subscription } from '../hub/subscription.ts'
 import { booleanOption, optionsObject, show, wrongOption } from '../option.ts'
 import type { EventStream } from '../stream/event-stream.ts'
+import { responseStreamOf } from '../stream/http-event-stream.ts'
 import { type ChannelRouterOptions, hubRouter, type RouterOptions } from './router.ts'
 import { serveSubscription } from './subscribe.ts'
 
@@ -214,12 +215,13 @@ export class ChannelHub<Channels extends ChannelMap = any> {
   }
 
   async #subscribe(
-    stream: EventStream,
+    sse: EventStream,
     channels: ChannelSelection,
     options: SubscribeOptions | undefined,
   ): Promise<Subscription> {
-    if (typeof stream?.claim !== 'function')
-      throw new TypeError(`subscribe() must be given an event stream first, such as res.sse, got ${show(stream)}.`)
+    const stream = responseStreamOf(sse)
+    if (stream === undefined)
+      throw new TypeError(`subscribe() must be given an event stream first, such as res.sse, got ${show(sse)}.`)
     const { after, rewind, envelope, info } = optionsObject('subscribe()', options, SUBSCRIBE_NAMES)
     const asksForEnvelope = () => stream.query('envelope') === '1'
     const subscription = await serveSubscription(this.#hub, stream, () => parseSelection(channels), {
@@ -231,7 +233,7 @@ export class ChannelHub<Channels extends ChannelMap = any> {
       after: parseAfter(after, stream.lastEventId),
       rewind: parseRewind(rewind),
     })
-    if (stream.letsGo) stream.letGo()
+    if (stream.options.letGo) stream.letGo()
     return subscription
   }
 

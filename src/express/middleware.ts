@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { EventStream } from '../stream/event-stream.ts'
+import type { EventStream } from '../stream/event-stream.ts'
+import { HttpEventStream } from '../stream/http-event-stream.ts'
 import { type ResolvedSseOptions, resolveSseOptions, type SseOptions } from '../stream/options.ts'
+import { ResponseStream } from '../stream/response-stream.ts'
 
 declare global {
   namespace Express {
@@ -14,13 +16,14 @@ declare global {
 /** A middleware typed by node:http, which fits every version of Express. */
 export type SseMiddleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
 
-/** Where a response keeps the options for its stream, and then the stream. `Symbol.for`: for all copies of this package. */
+/** Where a response keeps the options for its stream, and then the stream. Each is made on first use. `Symbol.for`: for all copies of this package. */
 const SLOT = Symbol.for('express-sse-hub.stream')
 
 interface Slot {
   readonly req: IncomingMessage
   options: ResolvedSseOptions
-  stream: EventStream | undefined
+  stream: ResponseStream | undefined
+  sse: EventStream | undefined
 }
 
 type SseResponse = ServerResponse & { [SLOT]?: Slot }
@@ -30,8 +33,8 @@ const property: PropertyDescriptor = {
   configurable: true,
   get(this: SseResponse): EventStream {
     const slot = this[SLOT]!
-    slot.stream ??= new EventStream(slot.req, this, slot.options)
-    return slot.stream
+    slot.sse ??= new HttpEventStream(streamIn(slot, this))
+    return slot.sse
   },
 }
 
@@ -57,7 +60,7 @@ export function sse(options?: SseOptions): SseMiddleware {
         ),
       )
     } else {
-      res[SLOT] = { req, options: resolved, stream: undefined }
+      res[SLOT] = { req, options: resolved, stream: undefined, sse: undefined }
       Object.defineProperty(res, 'sse', property)
     }
     next()
@@ -65,8 +68,12 @@ export function sse(options?: SseOptions): SseMiddleware {
 }
 
 /** The stream of a response: that of `sse()` where it is in use, else one of its own. */
-export function streamOf(req: IncomingMessage, res: ServerResponse, fallback: ResolvedSseOptions): EventStream {
-  return (res as SseResponse)[SLOT] === undefined
-    ? new EventStream(req, res, fallback)
-    : (res as ServerResponse & { sse: EventStream }).sse
+export function streamOf(req: IncomingMessage, res: SseResponse, fallback: ResolvedSseOptions): ResponseStream {
+  const slot = res[SLOT]
+  return slot === undefined ? new ResponseStream(req, res, fallback) : streamIn(slot, res)
+}
+
+function streamIn(slot: Slot, res: ServerResponse): ResponseStream {
+  slot.stream ??= new ResponseStream(slot.req, res, slot.options)
+  return slot.stream
 }

@@ -182,7 +182,7 @@ class Routes {
       // With a body that is not read, the end of the connection is not noticed.
       if (hasUnreadBody(req)) dropBody(req)
       const asks = typeof this.#options.subscribe === 'function'
-      const letsGo = (this.#streamOptions.letGo || stream.letsGo) && !(asks && names.some(isPattern))
+      const letsGo = (this.#streamOptions.letGo || stream.options.letGo) && !(asks && names.some(isPattern))
       const authorize = asks ? (letsGo ? denied : this.#authorize(req)) : undefined
       const form = envelope ? 'envelope' : 'plain'
       const request = { form, rewind, info, until, authorize, admission, after: stream.lastEventId } as const

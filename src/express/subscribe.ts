@@ -2,7 +2,8 @@ import { isSseError } from '../errors.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { SubscribeRequest } from '../hub/subscribe-request.ts'
 import type { Subscription } from '../hub/subscription.ts'
-import { type EventStream, FINISHED_ID } from '../stream/event-stream.ts'
+import { FINISHED_ID } from '../protocol/hub-events.ts'
+import type { ResponseStream } from '../stream/response-stream.ts'
 import { addressOf } from './address.ts'
 import { isOverload, sendOverload, sendProblem } from './problem.ts'
 
@@ -12,7 +13,7 @@ import { isOverload, sendOverload, sendProblem } from './problem.ts'
  */
 export async function serveSubscription(
   hub: Hub,
-  stream: EventStream,
+  stream: ResponseStream,
   select: () => readonly string[],
   request: Omit<SubscribeRequest, 'names' | 'address'>,
 ): Promise<Subscription> {

@@ -1,9 +1,7 @@
-import { encodeId, encodeReconnectionTime } from '../protocol/encode.ts'
+import { encodeReconnectionTime } from '../protocol/encode.ts'
 import { parseReconnectionTime } from '../protocol/fields.ts'
 import { Frame } from '../protocol/frame.ts'
-
-// What the hub itself says on a stream. Each is a named event with data, because some clients ignore the id of a block
-// without; pages that do not listen for these types never notice them.
+import { encodeHubEvent } from '../protocol/hub-events.ts'
 
 /** What can be wrong with the position that a client comes with. */
 export type Fault = 'diverged' | 'unknown-epoch' | 'bad-cursor'
@@ -24,10 +22,6 @@ export interface Gap {
   readonly to: string
 }
 
-function notice(type: string, id: string | undefined, data: unknown): string {
-  return `event: hub.${type}\n${id === undefined ? '' : encodeId(id)}data: ${JSON.stringify(data)}\n\n`
-}
-
 /** The data of `hub.open`. */
 export interface OpenData {
   readonly channels: readonly string[]
@@ -40,19 +34,19 @@ export interface OpenData {
 
 /** The first block of a stream. Without an id when a gap follows that carries the first one. */
 export function openNotice(retryMs: number, id: string | undefined, data: OpenData): string {
-  return encodeReconnectionTime(parseReconnectionTime(retryMs)) + notice('open', id, data)
+  return encodeReconnectionTime(parseReconnectionTime(retryMs)) + encodeHubEvent('open', id, data)
 }
 
 export function gapNotice({ reason, channels, from, to }: Gap): string {
-  return notice('gap', to, { reason, channels, from, to })
+  return encodeHubEvent('gap', to, { reason, channels, from, to })
 }
 
 export function positionFrame(id: string): Frame {
-  return Frame.of(notice('position', id, {}))
+  return Frame.of(encodeHubEvent('position', id, {}))
 }
 
 /** Says why a stream ends. No id: where it stopped is where it goes on. */
 export function closedFrame(reason: string, retryMs?: number): Frame {
   const retry = retryMs === undefined ? '' : encodeReconnectionTime(parseReconnectionTime(retryMs))
-  return Frame.of(retry + notice('closed', undefined, { reason }))
+  return Frame.of(retry + encodeHubEvent('closed', undefined, { reason }))
 }

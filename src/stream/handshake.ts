@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isWaiting } from './pipeline.ts'
 
 /** What a request says of the media type of event streams. */
 const MEDIA_TYPES = ['text/event-stream', 'text/*', '*/*'] as const
@@ -76,4 +77,22 @@ export function sendHead(req: IncomingMessage, res: ServerResponse): void {
   })
   // Node adds `Connection` itself on HTTP/1; on HTTP/2 it must not be there (RFC 9113 section 8.2.2).
   res.flushHeaders()
+}
+
+/** [spec] #sse-processing-model: 204 is the one answer that tells a client not to come back without being an error. */
+export function sendNoContent(res: ServerResponse): void {
+  // RFC 9110 section 8.6: a 204 has no Content-Length.
+  res.removeHeader('Content-Length')
+  res.statusCode = 204
+  res.end()
+}
+
+/** Whether the response has closed already. Over HTTP/2 only its stream knows. */
+export function isOver(
+  req: IncomingMessage,
+  res: ServerResponse & { stream?: { readonly destroyed: boolean } },
+): boolean {
+  if (res.destroyed || res.closed) return true
+  if (req.httpVersionMajor > 1) return res.stream?.destroyed === true
+  return isWaiting(res) && req.socket.destroyed
 }

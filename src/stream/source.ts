@@ -3,14 +3,18 @@ import { nextTurn } from '../server-clock.ts'
 import { originOf } from './origin.ts'
 
 /** What `stream()` needs of the stream that it writes to. */
-export interface SourceTarget {
+interface Target {
   readonly state: 'idle' | 'open' | 'closed'
   readonly closed: Promise<unknown>
   readonly bufferedBytes: number
-  commit(): boolean
   send(data: unknown): boolean
   drained(): Promise<void>
   close(reason: 'server' | 'error'): void
+}
+
+/** The response behind it. */
+interface Body {
+  commit(): boolean
   /** Ends the stream with `'error'` in a way that no client takes for a complete answer. */
   cut(): void
 }
@@ -56,9 +60,10 @@ const NAMES = ['each', 'done', 'onError', 'end'] as const
 /** The event loop gets its turn after so many items: a source that never waits and a peer that keeps up would hold it. */
 const ITEMS_PER_TURN = 256
 
-/** @internal The work of `EventStream.stream`. */
-export async function streamFrom<T, Stream extends SourceTarget>(
+/** The work of `EventStream.stream`. */
+export async function streamFrom<T, Stream extends Target>(
   sse: Stream,
+  body: Body,
   source: EventSourceInput<T>,
   given: SourceOptions<T, Stream> | undefined,
   report: ((error: unknown) => void) | undefined,
@@ -75,7 +80,7 @@ export async function streamFrom<T, Stream extends SourceTarget>(
     const unlessClosed = untilClosed(sse)
     try {
       await unlessClosed(() => origin.arrived)
-      if (!isClosed(sse)) sse.commit()
+      if (!isClosed(sse)) body.commit()
       const text = new TextJoiner()
       while (!isClosed(sse) && !isDone) {
         const result = await unlessClosed(() => origin.next())
@@ -102,7 +107,7 @@ export async function streamFrom<T, Stream extends SourceTarget>(
         isReported = true
       }, report)
       if (end && isReported) sse.close('error')
-      else if (end) sse.cut()
+      else if (end) body.cut()
       return { sent, reason: 'failed', error }
     }
     if (isClosed(sse) && !isDone) return { sent, reason: 'closed' }
@@ -149,7 +154,7 @@ class TextJoiner {
 }
 
 /** A call, because the state changes under an await. */
-function isClosed(sse: SourceTarget): boolean {
+function isClosed(sse: Target): boolean {
   return sse.state === 'closed'
 }
 
@@ -157,7 +162,7 @@ function isClosed(sse: SourceTarget): boolean {
  * Waits for what `start` returns, or for the stream to close: then the result is undefined. Lets go of each result when
  * the next is waited for; a race against one promise for the whole stream would keep them all.
  */
-function untilClosed(sse: SourceTarget): <V>(start: () => V | PromiseLike<V>) => Promise<V | undefined> {
+function untilClosed(sse: Target): <V>(start: () => V | PromiseLike<V>) => Promise<V | undefined> {
   let leave = (): void => {}
   sse.closed.then(() => leave())
   return (start) =>

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { pattern } from '../../src/channel-name.ts'
 import type { RouterOptions, SseOptions, Subscription } from '../../src/index.ts'
+import { responseStreamOf } from '../../src/stream/http-event-stream.ts'
 import { manualClock } from '../../src/testing/index.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { flavours, makeHub, open, post, serve } from './support.ts'
@@ -239,7 +240,7 @@ describe.each(flavours)('streams that let go, with Express $version', ({ express
       sse.open()
       subscribe = () => hub.subscribe(sse, 'a')
       // What it is when the response has been collected.
-      vi.spyOn(sse, 'response' as never, 'get').mockReturnValue(undefined as never)
+      vi.spyOn(responseStreamOf(sse)!, 'response', 'get').mockReturnValue(undefined)
     })
     const url = await serve(app)
     const first = await open(url, '/late')

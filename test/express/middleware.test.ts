@@ -43,7 +43,7 @@ describe.each(flavours)('sse(), Express $version', (flavour) => {
     await ask(url, '/')
     expect(seen[0]).toBe(seen[1])
     expect(seen[2]).not.toBe(seen[0])
-    expect(seen[0]!.constructor.name).toBe('EventStream')
+    expect(seen[0]!.constructor.name).toBe('HttpEventStream')
   })
 
   it('serves the second snippet of the README', async () => {

@@ -274,19 +274,18 @@ describe.each(flavours)('a stranger, Express $version', (flavour) => {
 
   it('whose disconnect comes while the hook waits is asked again', async () => {
     const hub = makeHub(lib)
-    let answer: (verdict: object) => void = () => {}
-    const subscribe = () => new Promise<object>((resolve) => (answer = resolve))
+    const asked: ((verdict: object) => void)[] = []
+    const subscribe = () => new Promise<object>((resolve) => asked.push(resolve))
     const url = await serve(appWith(flavour, hub, { channels: ['>'], subscribe }))
     const first = ask(url, '/channels/a', { headers: EVENT_STREAM })
-    await turn()
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await until(() => asked.length === 1)
     expect(hub.disconnect(({ info }) => info === 'ann')).toBe(0)
-    answer({ info: 'ann' })
+    asked[0]!({ info: 'ann' })
     expectOverload(await first)
     const second = open(url, '/channels/a')
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await until(() => asked.length === 2)
     expect(hub.disconnect(({ info }) => info === 'bob')).toBe(0)
-    answer({ info: 'ann' })
+    asked[1]!({ info: 'ann' })
     expect((await (await second).next()).event).toBe('hub.open')
     expect(hub.disconnect(({ info }) => info === 'ann')).toBe(1)
   })

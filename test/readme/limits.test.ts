@@ -40,7 +40,7 @@ describe('the table of limits', () => {
       'TIME_LIMIT_MS = 10000',
       'MAX_DECISIONS = 1000',
     ],
-    'Rest of an ended stream, until its connection is cut': ['stream/event-stream.ts', 'LINGER_MS = 5000'],
+    'Rest of an ended stream, until its connection is cut': ['stream/ending.ts', 'LINGER_MS = 5000'],
     'Reconnection time': ['protocol/fields.ts', 'MIN_RECONNECTION_TIME = 500', 'MAX_RECONNECTION_TIME = 3600000'],
     '`Retry-After` of a 503': ['express/problem.ts', '2 + Math.floor(Math.random() * 4)'],
     'Streams ended per second at a shutdown, at least': ['hub/shutdown.ts', 'MIN_PER_SECOND = 500'],

@@ -6,7 +6,8 @@ import session from 'express-session'
 import helmet from 'helmet'
 import morgan from 'morgan'
 import { describe, expect, it } from 'vitest'
-import { type EventStream, eventStream } from '../../src/stream/event-stream.ts'
+import type { EventStream } from '../../src/stream/event-stream.ts'
+import { eventStream } from '../../src/stream/http-event-stream.ts'
 import { openStream } from '../../src/testing/index.ts'
 
 describe.each<[string, () => Application]>([

@@ -1,7 +1,7 @@
 import { EventSource as EventSourcePackage } from 'eventsource'
 import { EventSource as EventSourceUndici } from 'undici'
 import { describe, expect, it, vi } from 'vitest'
-import { eventStream } from '../../src/stream/event-stream.ts'
+import { eventStream } from '../../src/stream/http-event-stream.ts'
 import { serve } from '../support/serve.ts'
 
 interface Source extends EventTarget {

@@ -3,8 +3,8 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { type ClientHttp2Session, connect, createServer, type Http2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { EventStream, eventStream } from '../../src/stream/event-stream.ts'
-import { resolveSseOptions } from '../../src/stream/options.ts'
+import type { EventStream } from '../../src/stream/event-stream.ts'
+import { eventStream, responseStreamOf } from '../../src/stream/http-event-stream.ts'
 import { manualClock } from '../../src/testing/index.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { type Served, serve } from '../support/serve.ts'
@@ -88,7 +88,7 @@ describe('a connection that serves more than one request', () => {
       const method = i % 3 === 0 ? 'HEAD' : 'GET'
       client.request(`${method} /${i}`)
       const sse = await server.at(`/${i}`)
-      const res = sse.response!
+      const res = responseStreamOf(sse)!.response!
       const { socket } = res.req
       void sse.closed
       if (i % 3 === 2) sse.finish()
@@ -137,7 +137,8 @@ describe('pipelined requests', () => {
     expect(await b.closed).toBe('client')
     expect(await c.closed).toBe('client')
     expect(clock.pendingTimers).toBe(0)
-    const late = new EventStream(b.response!.req, b.response!, resolveSseOptions({ clock }))
+    const { response } = responseStreamOf(b)!
+    const late = eventStream(response!.req, response!, { clock })
     expect(late.state).toBe('closed')
   })
 
@@ -210,7 +211,7 @@ describe('HTTP/2', () => {
     await once(request, 'response')
     request.close(8)
     expect(await sse.closed).toBe('client')
-    expect([sse.send('late'), sse.unsentBytes, clock.pendingTimers]).toEqual([false, 0, 0])
+    expect([sse.send('late'), responseStreamOf(sse)!.unsentBytes, clock.pendingTimers]).toEqual([false, 0, 0])
     h2.session.request({}).resume()
     const [req, res] = await h2.next()
     const other = eventStream(req, res)

@@ -95,7 +95,7 @@ describe('heartbeats of a stream', () => {
     const clock = manualClock()
     const frames = [Frame.of('event: hub.position\ndata: {}\n\n'), undefined]
     await using x = await exchange({ sse: { clock, heartbeatIntervalMs: 1_000 } })
-    x.sse.claim({
+    x.stream.claim({
       heartbeat: () => frames.shift(),
       form: 'plain' as const,
       maxLagMs: 0,
@@ -103,7 +103,7 @@ describe('heartbeats of a stream', () => {
       farewell: () => undefined,
       closed: () => {},
     })
-    x.sse.commit()
+    x.stream.commit()
     const client = await x.client
     clock.advance(1_000)
     expect(await client.next()).toMatchObject({ event: 'hub.position' })
@@ -118,7 +118,7 @@ describe('heartbeats of a stream', () => {
     const clock = manualClock()
     let asked = 0
     await using x = await exchange({ sse: { clock, heartbeatIntervalMs: 1_000 } })
-    x.sse.claim({
+    x.stream.claim({
       heartbeat() {
         asked++
         return undefined
@@ -129,7 +129,7 @@ describe('heartbeats of a stream', () => {
       farewell: () => undefined,
       closed: () => {},
     })
-    x.sse.commit()
+    x.stream.commit()
     const client = await x.client
     x.req.socket.cork()
     x.sse.send('a')

@@ -13,7 +13,8 @@ import helmet from 'helmet'
 import morgan from 'morgan'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Frame } from '../../src/protocol/frame.ts'
-import { type EventStream, eventStream } from '../../src/stream/event-stream.ts'
+import type { EventStream } from '../../src/stream/event-stream.ts'
+import { eventStream, responseStreamOf } from '../../src/stream/http-event-stream.ts'
 import type { SseOptions } from '../../src/stream/options.ts'
 import type { Sink } from '../../src/stream/sink.ts'
 import { manualClock } from '../../src/testing/index.ts'
@@ -127,7 +128,7 @@ describe.each(SERVERS)('a stream of %s that has let go', (_, app) => {
     const on = await up({ app })
     const { sse, client, req, res } = await opened(on)
     expect(sse.state).toBe('open')
-    expect(sse.response).toBe(res)
+    expect(responseStreamOf(sse)!.response).toBe(res)
     expect(req.destroyed).toBe(true)
     expect(sse.send('a')).toBe(true)
     expect(sse.comment('b')).toBe(true)
@@ -135,7 +136,7 @@ describe.each(SERVERS)('a stream of %s that has let go', (_, app) => {
     expect(await sse.stream(['c', 'd'], { end: false })).toEqual({ sent: 2, reason: 'done' })
     sse.send('x'.repeat(8_000_000), { event: 'big' })
     expect(sse.bufferedBytes).toBeGreaterThan(0)
-    expect(sse.unsentBytes).toBeGreaterThanOrEqual(sse.bufferedBytes)
+    expect(responseStreamOf(sse)!.unsentBytes).toBeGreaterThanOrEqual(sse.bufferedBytes)
     await sse.drained()
     expect(sse.bufferedBytes).toBe(0)
     sse.send('e')
@@ -587,8 +588,9 @@ describe('who comes back to the response', () => {
 describe('whose response is gone', () => {
   /** As after a collection. */
   function collected(sse: EventStream): Sink {
-    vi.spyOn(sse.outlet, 'response', 'get').mockReturnValue(undefined)
-    return sse.outlet
+    const { outlet } = responseStreamOf(sse)!
+    vi.spyOn(outlet, 'response', 'get').mockReturnValue(undefined)
+    return outlet
   }
 
   it('ends once', async () => {
@@ -648,7 +650,7 @@ describe('memory', () => {
     )
     for (const sse of streams) expect([sse.state, sse.send('a')]).toEqual(['open', true])
     for (const client of clients) await client.until('data: a\n\n')
-    const gone = streams.find((sse) => sse.response === undefined)!
+    const gone = streams.find((sse) => responseStreamOf(sse)!.response === undefined)!
     gone.close()
     await clients[streams.indexOf(gone)]!.closed
     expect(clients[streams.indexOf(gone)]!.received).toMatch(/data: a\n\n\r\n0\r\n\r\n$/)
@@ -705,7 +707,7 @@ describe('on a Node that is other than expected', () => {
   /** The library as a process has it that has served nothing. */
   async function fresh() {
     vi.resetModules()
-    return (await import('../../src/stream/event-stream.ts')).eventStream
+    return (await import('../../src/stream/http-event-stream.ts')).eventStream
   }
 
   async function warned(

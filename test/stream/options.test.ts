@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { serverClockOption } from '../../src/server-clock.ts'
-import { eventStream } from '../../src/stream/event-stream.ts'
+import { eventStream } from '../../src/stream/http-event-stream.ts'
 import { resolveSseOptions, type SseOptions } from '../../src/stream/options.ts'
 import { manualClock } from '../../src/testing/index.ts'
 

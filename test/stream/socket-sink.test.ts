@@ -11,7 +11,8 @@ import helmet from 'helmet'
 import morgan from 'morgan'
 import { describe, expect, it, vi } from 'vitest'
 import { Frame } from '../../src/protocol/frame.ts'
-import { type EventStream, eventStream } from '../../src/stream/event-stream.ts'
+import type { EventStream } from '../../src/stream/event-stream.ts'
+import { eventStream, responseStreamOf } from '../../src/stream/http-event-stream.ts'
 import { ResponseSink } from '../../src/stream/response-sink.ts'
 import type { Sink } from '../../src/stream/sink.ts'
 import { isBareChunked, SocketSink } from '../../src/stream/socket-sink.ts'
@@ -199,7 +200,7 @@ describe('a stream on the socket path', () => {
     res.end()
     expect(sse.state).toBe('closed')
     expect(sse.send('b')).toBe(false)
-    expect(sse.write(Frame.of('data: c\n\n'))).toBe(false)
+    expect(responseStreamOf(sse)!.write(Frame.of('data: c\n\n'))).toBe(false)
     await client.until('0\r\n\r\n')
     client.request('GET /next')
     await client.until('\r\n\r\nnext')
@@ -233,7 +234,7 @@ describe('a stream on the socket path', () => {
     client.end('GET / HTTP/1.1\r\nHost: t\r\n\r\n')
     // Node ends the connection after what waits; what comes now is too late for it.
     await vi.waitUntil(() => socket?.writable === false, PATIENT)
-    expect(sse!.write(Frame.of('data: late\n\n'))).toBe(false)
+    expect(responseStreamOf(sse)!.write(Frame.of('data: late\n\n'))).toBe(false)
     await turn()
     let read = 0
     client.on('data', (bytes) => (read += bytes.length)).resume()
@@ -248,7 +249,7 @@ describe('a stream on the socket path', () => {
     x.sse.open()
     await x.client
     x.req.socket.destroy()
-    expect(x.sse.write(Frame.of('data: a\n\n'))).toBe(false)
+    expect(x.stream.write(Frame.of('data: a\n\n'))).toBe(false)
     expect(x.sse.send('b')).toBe(false)
     expect(await x.sse.closed).toBe('client')
   })
@@ -276,7 +277,7 @@ describe('a stream on the socket path', () => {
     const client = await x.client
     x.sse.send('x'.repeat(40_000_000))
     const told = vi.fn()
-    x.sse.onDrain(told)
+    x.stream.onDrain(told)
     x.sse.close()
     expect((await client.next({ timeoutMs: 30_000 })).data.length).toBe(40_000_000)
     await client.ended
@@ -288,7 +289,7 @@ describe('a stream on the socket path', () => {
     await using x = await exchange()
     x.sse.open()
     await x.client
-    expect(x.sse.response).toBe(x.res)
+    expect(x.stream.response).toBe(x.res)
     x.res.end()
     await x.sse.closed
     // Ending it twice does nothing; the sink finds the response through the socket's server, or not at all.

@@ -1,8 +1,10 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import express from 'express'
 import express4 from 'express-4'
-import { type EventStream, eventStream } from '../../src/stream/event-stream.ts'
+import type { EventStream } from '../../src/stream/event-stream.ts'
+import { eventStream, responseStreamOf } from '../../src/stream/http-event-stream.ts'
 import type { SseOptions } from '../../src/stream/options.ts'
+import type { ResponseStream } from '../../src/stream/response-stream.ts'
 import { type OpenStream, type OpenStreamOptions, openStream } from '../../src/testing/index.ts'
 
 export type Handler = (req: IncomingMessage, res: ServerResponse) => void
@@ -19,6 +21,8 @@ export interface Exchange extends AsyncDisposable {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   readonly sse: EventStream
+  /** What the hub and the middleware use of it. */
+  readonly stream: ResponseStream
   /** The client, once it is answered. */
   readonly client: Promise<OpenStream>
 }
@@ -37,7 +41,7 @@ export async function exchange({
   ...request
 }: ExchangeOptions = {}): Promise<Exchange> {
   let client: Promise<OpenStream> | undefined
-  const [req, res, stream] = await new Promise<[IncomingMessage, ServerResponse, EventStream]>((resolve, reject) => {
+  const [req, res, opened] = await new Promise<[IncomingMessage, ServerResponse, EventStream]>((resolve, reject) => {
     client = openStream(
       app((req, res) => resolve([req, res, eventStream(req, res, sse)])),
       path,
@@ -48,7 +52,8 @@ export async function exchange({
   return {
     req,
     res,
-    sse: stream,
+    sse: opened,
+    stream: responseStreamOf(opened)!,
     client: client!,
     async [Symbol.asyncDispose]() {
       res.destroy()

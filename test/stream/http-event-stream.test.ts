@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Frame } from '../../src/protocol/frame.ts'
-import { EventStream, type StreamOwner } from '../../src/stream/event-stream.ts'
-import { resolveSseOptions } from '../../src/stream/options.ts'
+import { eventStream } from '../../src/stream/http-event-stream.ts'
 import type { SendOptions } from '../../src/stream/send.ts'
 import { manualClock } from '../../src/testing/index.ts'
 import { exchange, SERVERS } from '../support/exchange.ts'
@@ -226,7 +225,7 @@ describe('a response that somebody else answers', () => {
       () => x.sse.comment(),
       () => x.sse.retry(1_000),
       () => x.sse.finish(),
-      () => x.sse.commit(),
+      () => x.stream.commit(),
     ]) {
       expect(use).toThrow(expect.objectContaining({ code: 'ERR_SSE_HEADERS_SENT', status: 500 }))
     }
@@ -242,7 +241,12 @@ describe('a response that somebody else answers', () => {
     await using x = await exchange()
     x.res.end('plain')
     expect(x.sse.open()).toBe(x.sse)
-    expect([x.sse.send('x'), x.sse.comment(), x.sse.retry(1_000), x.sse.commit()]).toEqual([false, false, false, false])
+    expect([x.sse.send('x'), x.sse.comment(), x.sse.retry(1_000), x.stream.commit()]).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ])
     expect(x.sse.send(undefined)).toBe(false)
     x.sse.close()
     x.sse.finish()
@@ -251,15 +255,16 @@ describe('a response that somebody else answers', () => {
     expect((await x.client).text()).toBe('plain')
   })
 
-  it('is closed as by the server when somebody ends the open response', async () => {
-    await using x = await exchange()
+  it('is closed as by the server when other code ends the open response', async () => {
+    const clock = manualClock()
+    await using x = await exchange({ sse: { clock } })
     const { closed } = x.sse
     x.sse.send('a')
     x.res.end()
     expect(x.sse.state).toBe('closed')
     expect(x.sse.send('b')).toBe(false)
-    expect(x.sse.write(Frame.of(':\n'))).toBe(false)
-    x.sse.heartbeat()
+    expect(x.stream.write(Frame.of(':\n'))).toBe(false)
+    clock.advance(15_000)
     x.sse.finish()
     expect(await closed).toBe('server')
     const client = await x.client
@@ -305,7 +310,7 @@ describe('a client that left before the stream was used', () => {
     await using x = await exchange({ timeoutMs: 60 })
     await x.client.catch(() => {})
     if (!x.res.closed) await once(x.res, 'close')
-    const late = new EventStream(x.req, x.res, resolveSseOptions(undefined))
+    const late = eventStream(x.req, x.res)
     expect(late.state).toBe('closed')
     expect(late.signal.aborted).toBe(true)
     expect(late.signal.reason.cause).toBe('client')
@@ -318,7 +323,7 @@ describe('a client that left before the stream was used', () => {
     x.res.end()
     await (await x.client).ended
     if (!x.res.closed) await once(x.res, 'close')
-    expect(await new EventStream(x.req, x.res, resolveSseOptions(undefined)).closed).toBe('server')
+    expect(await eventStream(x.req, x.res).closed).toBe('server')
   })
 })
 
@@ -426,7 +431,7 @@ describe('finish', () => {
       else if (method === 'stream') expect(await x.sse.stream(['a'])).toEqual({ sent: 0, reason: 'closed' })
       else if (method === 'close') x.sse.close()
       else if (method === 'retry') expect(x.sse.retry(1_000)).toBe(false)
-      else if (method === 'commit') expect(x.sse.commit()).toBe(false)
+      else if (method === 'commit') expect(x.stream.commit()).toBe(false)
       else expect(x.sse[method]('a')).toBe(false)
       expect(x.sse.state).toBe('closed')
       expect((await x.client).status).toBe(204)
@@ -459,111 +464,5 @@ describe('maxLifetimeMs', () => {
     await using x = await exchange({ sse: { clock, heartbeatIntervalMs: 0 } })
     x.sse.open()
     expect(clock.pendingTimers).toBe(0)
-  })
-})
-
-describe('an owner', () => {
-  const owner = (more: Partial<StreamOwner> = {}) => {
-    const reasons: string[] = []
-    return {
-      form: 'plain' as const,
-      maxLagMs: 0,
-      tick: () => {},
-      reasons,
-      heartbeat: () => undefined,
-      farewell: () => undefined,
-      closed: (r: string) => void reasons.push(r),
-      ...more,
-    }
-  }
-
-  it('is the only one', async () => {
-    await using x = await exchange()
-    x.sse.claim(owner())
-    expect(() => x.sse.claim(owner())).toThrow(expect.objectContaining({ code: 'ERR_SSE_SUBSCRIBED', status: 500 }))
-  })
-
-  it('keeps the IDs to itself', async () => {
-    await using x = await exchange()
-    x.sse.claim(owner())
-    expect(() => x.sse.send('a', { id: '1' })).toThrow(withCode('ERR_SSE_ID_RESERVED'))
-    expect(x.res.headersSent).toBe(false)
-    expect(x.sse.send('a', { event: 'tick' })).toBe(true)
-    expect(await (await x.client).next()).toMatchObject({ event: 'tick', data: 'a' })
-  })
-
-  it('writes its own first block, and the last one', async () => {
-    const claimed = owner({ farewell: (reason) => Frame.of(`event: bye\ndata: ${reason}\n\n`) })
-    await using x = await exchange({ sse: { retryMs: 1_000 } })
-    x.sse.claim(claimed)
-    expect(x.sse.commit()).toBe(true)
-    expect(x.sse.commit()).toBe(true)
-    expect(x.sse.write(Frame.of('data: first\n\n'))).toBe(true)
-    x.sse.close('expired')
-    expect(x.sse.write(Frame.of('data: late\n\n'))).toBe(false)
-    const client = await x.client
-    await client.ended
-    expect(client.text()).toBe('data: first\n\nevent: bye\ndata: expired\n\n')
-    expect(claimed.reasons).toEqual(['expired'])
-  })
-
-  it.each(['client', 'slow'] as const)('says no farewell to a peer that does not listen: %s', async (reason) => {
-    let asked = 0
-    const claimed = owner({
-      farewell() {
-        asked++
-        return undefined
-      },
-    })
-    await using x = await exchange()
-    x.sse.claim(claimed)
-    x.sse.commit()
-    x.sse.close(reason)
-    x.sse.close('shutdown')
-    expect([asked, claimed.reasons]).toEqual([0, [reason]])
-  })
-
-  it('is told exactly once when the client leaves', async () => {
-    const claimed = owner()
-    await using x = await exchange()
-    x.sse.claim(claimed)
-    x.sse.commit()
-    ;(await x.client).drop()
-    await x.sse.closed
-    x.sse.close()
-    expect(claimed.reasons).toEqual(['client'])
-  })
-})
-
-describe('what the hub and the middleware see', () => {
-  it('is the request, the response and the options, of which the last before the head win', async () => {
-    await using x = await exchange({ sse: { heartbeatIntervalMs: 1_000 } })
-    expect(x.sse.response).toBe(x.res)
-    expect([x.sse.highWaterMark, x.sse.unsentBytes, x.sse.bufferedBytes]).toEqual([0, 0, 0])
-    x.sse.configure(resolveSseOptions({ heartbeatIntervalMs: 2_000, retryMs: 5_000 }))
-    expect(x.sse.heartbeatIntervalMs).toBe(2_000)
-    expect(x.sse.retryMs).toBeGreaterThanOrEqual(5_000)
-    x.sse.open()
-    x.sse.configure(resolveSseOptions({ heartbeatIntervalMs: 3_000 }))
-    expect(x.sse.heartbeatIntervalMs).toBe(2_000)
-    expect(x.sse.highWaterMark).toBeGreaterThan(0)
-  })
-
-  it('is a reconnection time of 2 to 4 seconds without retryMs', async () => {
-    await using x = await exchange()
-    expect(x.sse.retryMs).toBeGreaterThanOrEqual(2_000)
-    expect(x.sse.retryMs).toBeLessThan(4_000)
-  })
-
-  it('is no drain before and after the stream', async () => {
-    await using x = await exchange()
-    let drains = 0
-    x.sse.onDrain(() => drains++)
-    expect(drains).toBe(0)
-    x.sse.open().onDrain(() => drains++)
-    expect(drains).toBe(1)
-    x.sse.close()
-    x.sse.onDrain(() => drains++)
-    expect(drains).toBe(1)
   })
 })
