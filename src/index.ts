@@ -35,7 +35,7 @@ export { gracefulShutdown } from './express/graceful-shutdown.ts'
 export type { SubscribeVerdict } from './express/hooks.ts'
 export { sse } from './express/middleware.ts'
 export { problemHandler } from './express/problem.ts'
-export type { ChannelRouterOptions, RouterOptions } from './express/router.ts'
+export type { ChannelRouterOptions, RouterOptions } from './express/router-options.ts'
 export type { HubEvents } from './hub/emitter.ts'
 
 export type { Gap, GapReason } from './hub/notice.ts'

@@ -22,7 +22,8 @@ import type { Subscription } from '../hub/subscription.ts'
 import { booleanOption, optionsObject, show, wrongOption } from '../option.ts'
 import type { EventStream } from '../stream/event-stream.ts'
 import { responseStreamOf } from '../stream/http-event-stream.ts'
-import { type ChannelRouterOptions, hubRouter, type RouterOptions } from './router.ts'
+import { hubRouter } from './router.ts'
+import type { ChannelRouterOptions, RouterOptions } from './router-options.ts'
 import { serveSubscription } from './subscribe.ts'
 
 export type { SubscribeOptions }

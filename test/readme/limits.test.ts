@@ -10,7 +10,7 @@ describe('the table of limits', () => {
     'Idempotency keys remembered': ['broker/idempotency.ts', 'KEY_LIFETIME_MS = 600000', 'MAX_KEYS = 100000'],
     'Conflation key': ['hub/publisher.ts', '{1,200}$/su'],
     'Encoded event': ['hub/options.ts', "'maxEventBytes', options.maxEventBytes, 1048576"],
-    'Request body': ['express/router.ts', "'maxBodyBytes', options.maxBodyBytes, 1048576"],
+    'Request body': ['express/router-options.ts', "'maxBodyBytes', given.maxBodyBytes, 1048576"],
     Batch: ['hub/publisher.ts', 'MAX_BATCH_EVENTS = 1000', 'MAX_BATCH_BYTES = 1048576'],
     'Channels of a subscription': ['hub/options.ts', 'maxChannelsPerSubscription, 64'],
     Rewind: ['hub/reads.ts', 'REWIND: PageLimit = { events: 1000, bytes: 1048576 }'],

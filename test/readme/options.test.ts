@@ -56,7 +56,7 @@ describe('the tables of options', () => {
   })
 
   it('have the defaults of the sources', () => {
-    const source = ['stream/options.ts', 'hub/options.ts', 'broker/retention.ts', 'express/router.ts']
+    const source = ['stream/options.ts', 'hub/options.ts', 'broker/retention.ts', 'express/router-options.ts']
       .map(sourceOf)
       .join('')
       .replaceAll('DEFAULT_RETRY_MS', '2000')

@@ -1,0 +1,54 @@
+import type { ServerResponse } from 'node:http'
+import type { NextFunction, Request, Response } from 'express'
+import { isSseError, SseError } from '../errors.ts'
+import type { Hub } from '../hub/hub.ts'
+import { dropBody } from './body.ts'
+import { clientStatusOf } from './hooks.ts'
+import { sendOverload, sendProblem } from './problem.ts'
+
+/** Answers the requests to a router that fail, and reports them to the listeners of the hub. */
+export class Refusals {
+  readonly #hub: Hub
+
+  constructor(hub: Hub) {
+    this.#hub = hub
+  }
+
+  /** Answers a GET. A failure that is not the request's own is an overload: the client comes back. */
+  answerStream(req: Request, res: Response, next: NextFunction, error: unknown, retryMs: number): void {
+    if (clientStatusOf(error) !== undefined) return this.answer(req, res, next, error)
+    // A status of 500 would end an EventSource permanently.
+    this.#hub.failed(error)
+    if (!isUnanswered(res)) return
+    const overload = new SseError('ERR_SSE_OVERLOADED', 'The request could not be decided on: come back later.')
+    this.#refused(req, overload)
+    sendOverload(res, retryMs, overload)
+  }
+
+  /** Answers any other request: a failure that is not the request's own goes to `next`. */
+  answer(req: Request, res: Response, next: NextFunction, error: unknown): void {
+    dropBody(req)
+    if (isSseError(error)) {
+      if (!isUnanswered(res)) return
+      this.#refused(req, error)
+      try {
+        return sendProblem(res, error)
+      } catch (unsendable) {
+        // A header that an error of the application brings and that cannot be sent.
+        return next(unsendable)
+      }
+    }
+    // Once another answer has begun, an error handler could only cut the connection, and with it the next response on it.
+    if (isUnanswered(res)) next(error)
+    else this.#hub.failed(error)
+  }
+
+  #refused(req: Request, { code, status }: SseError): void {
+    this.#hub.emit('refused', { req, code, status })
+  }
+}
+
+/** Whether the response is still this router's to write: nothing else has answered, and the client is there. */
+export function isUnanswered(res: ServerResponse): boolean {
+  return !res.headersSent && !res.writableEnded && !res.destroyed
+}
