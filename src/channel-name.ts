@@ -4,26 +4,26 @@ const MAX_LENGTH = 200
 const NAME = /^[A-Za-z0-9_:@-]+(?:\.[A-Za-z0-9_:@-]+)*$/
 const PATTERN = /^(?:(?:\*|[A-Za-z0-9_:@-]+)\.)*(?:\*|>|[A-Za-z0-9_:@-]+)$/
 
-/** Whether `name` has a wildcard token. Says nothing about whether it is well formed. */
+/** Whether `name` has a wildcard token. It does not check that the name is well formed. */
 export function isPattern(name: string): boolean {
   return name.includes('*') || name.includes('>')
 }
 
 /**
- * Returns `name` when it is a channel name: 1–200 characters, tokens of `[A-Za-z0-9_:@-]` joined by `.`.
- * Throws ERR_SSE_CHANNEL_NAME otherwise, for a wildcard as well.
+ * Returns `name` if it is a channel name: 1–200 characters, tokens of `[A-Za-z0-9_:@-]` joined by `.`. Otherwise, and
+ * for a wildcard, throws ERR_SSE_CHANNEL_NAME.
  */
 export function parseChannelName(name: unknown): string {
   if (typeof name === 'string' && name.length <= MAX_LENGTH && NAME.test(name)) return name
   const isWildcard = typeof name === 'string' && PATTERN.test(name)
-  const hint = isWildcard ? ' A wildcard is only taken by pattern(), to subscribe.' : ''
+  const hint = isWildcard ? ' Use pattern() to subscribe to a wildcard.' : ''
   throw new SseError(
     'ERR_SSE_CHANNEL_NAME',
     `${quote(name)} is not a channel name: 1-${MAX_LENGTH} characters, tokens of A-Z a-z 0-9 _ : @ - joined by dots.${hint}`,
   )
 }
 
-/** Returns `name` when it is a channel name or a pattern: `*` stands for one token, `>` for one or more at the end. */
+/** Returns `name` if it is a channel name or a pattern: `*` stands for one token, `>` for one or more at the end. */
 export function parseChannelOrPattern(name: unknown): string {
   if (typeof name === 'string' && name.length <= MAX_LENGTH && PATTERN.test(name)) return name
   throw new SseError(
@@ -49,8 +49,8 @@ export interface ChannelPattern<P extends string = string> {
 
 /**
  * Makes a channel pattern to subscribe to: `*` stands for one token, `>` for one or more at the end (`orders.*`,
- * `user.42.>`). A string is always taken as a name, so that a wildcard in a computed one subscribes to nothing else.
- * Throws ERR_SSE_CHANNEL_NAME.
+ * `user.42.>`). A string is always a name, so a wildcard in a computed name cannot subscribe to other channels. Throws
+ * ERR_SSE_CHANNEL_NAME.
  */
 export function pattern<const P extends string>(text: P): ChannelPattern<P> {
   parseChannelOrPattern(text)
@@ -60,7 +60,7 @@ export function pattern<const P extends string>(text: P): ChannelPattern<P> {
 /** Channels to subscribe to: names, patterns, or an array of them. */
 export type ChannelSelection = string | ChannelPattern | readonly (string | ChannelPattern)[]
 
-/** The texts of a selection, checked, each once. Throws ERR_SSE_CHANNEL_NAME. */
+/** The checked texts of a selection, without duplicates. Throws ERR_SSE_CHANNEL_NAME. */
 export function parseSelection(selection: unknown): readonly string[] {
   return [...new Set([selection].flat().map(parseSelected))]
 }
@@ -71,10 +71,10 @@ function parseSelected(one: unknown): string {
 }
 
 /**
- * One safe token of a channel name for any ID: `auth0|123`, a mail address, an ID with dots. Letters, digits, `_`, `@` and
- * `-` stay; `:` is doubled; each other byte of UTF-8 becomes `:` and two hexadecimal digits. Different IDs give different
- * tokens, and `fromChannelToken` reverses it. Throws ERR_SSE_CHANNEL_NAME for text that is not well-formed, or whose token
- * is longer than a channel name may be.
+ * Makes one safe token of a channel name from any ID: `auth0|123`, an email address, an ID with dots. Letters, digits,
+ * `_`, `@` and `-` stay; `:` is doubled; each other byte of UTF-8 becomes `:` and two hexadecimal digits. Different IDs
+ * give different tokens, and `fromChannelToken` reverses it. Throws ERR_SSE_CHANNEL_NAME for text that is not well
+ * formed, or if the token is longer than a channel name.
  */
 export function channelToken(id: string | number | bigint): string {
   const text = String(id)
@@ -96,7 +96,7 @@ export function channelToken(id: string | number | bigint): string {
 /** A colon is followed by another one or by two hexadecimal digits, so no other ID has this token. */
 const EMPTY_TOKEN = ':_'
 
-/** The ID that `channelToken` made `token` of. Throws ERR_SSE_CHANNEL_NAME for anything else. */
+/** The ID from which `channelToken` made `token`. Throws ERR_SSE_CHANNEL_NAME for any other text. */
 export function fromChannelToken(token: string): string {
   if (token === EMPTY_TOKEN) return ''
   const bytes: number[] = []
@@ -110,8 +110,8 @@ export function fromChannelToken(token: string): string {
 }
 
 /**
- * Whether everything that `asked` (a name or a pattern) can match is also matched by `entry`. With a name as `asked`
- * this is ordinary matching.
+ * Whether `entry` also matches everything that `asked` (a name or a pattern) can match. If `asked` is a name, this is
+ * ordinary matching.
  */
 export function covers(entry: string, asked: string): boolean {
   if (entry === asked) return true
@@ -136,8 +136,8 @@ interface Node<T> {
 }
 
 /**
- * Patterns as a tree of tokens, each with a value. Looking a name up costs the number of its tokens, not of patterns, and
- * the tree takes little more memory than the text of the patterns.
+ * Patterns as a tree of tokens, each with a value. The cost of a lookup depends on the number of tokens in the name,
+ * not on the number of patterns. The tree takes little more memory than the text of the patterns.
  */
 export class PatternTree<T> {
   readonly #root: Node<T> = { label: '', children: undefined, value: undefined }
@@ -158,7 +158,7 @@ export class PatternTree<T> {
       }
       const shared = sharedTokens(child.label, rest)
       if (shared.length < child.label.length) {
-        // The child goes on below what both begin with.
+        // The child stays below the tokens that both have in common.
         const lower = { ...child, label: child.label.slice(shared.length + 1) }
         child.label = shared
         child.children = new Map([[firstToken(lower.label), lower]])
@@ -189,12 +189,12 @@ export class PatternTree<T> {
     }
   }
 
-  /** Calls `visit` with the value of each pattern that stands for `name`. */
+  /** Calls `visit` with the value of each pattern that matches `name`. */
   match(name: string, visit: (value: T) => void): void {
     if (this.#root.children !== undefined) walk(this.#root.children, name, 0, visit)
   }
 
-  /** Whether any pattern stands for `name`. */
+  /** Whether any pattern matches `name`. */
   has(name: string): boolean {
     let found = false
     this.match(name, () => {
@@ -203,7 +203,7 @@ export class PatternTree<T> {
     return found
   }
 
-  /** The nodes from the root, without it, to that of the pattern. */
+  /** The nodes from below the root to the node of the pattern. */
   #path(pattern: string): Node<T>[] | undefined {
     const path: Node<T>[] = []
     let node = this.#root
@@ -222,7 +222,7 @@ function firstToken(text: string): string {
   return dot === -1 ? text : text.slice(0, dot)
 }
 
-/** The tokens that both texts begin with. */
+/** The tokens at the beginning of both texts. */
 function sharedTokens(one: string, other: string): string {
   let end = 0
   let length = 0
@@ -234,7 +234,7 @@ function sharedTokens(one: string, other: string): string {
   return one.slice(0, end)
 }
 
-/** Visits what matches `name` from the token at `from` on. */
+/** Visits the patterns that match `name` from the token at `from` on. */
 function walk<T>(children: ReadonlyMap<string, Node<T>>, name: string, from: number, visit: (value: T) => void): void {
   const dot = name.indexOf('.', from)
   const rest = children.get('>')
@@ -255,11 +255,13 @@ function enter<T>(node: Node<T>, name: string, from: number, visit: (value: T) =
   }
 }
 
-/** Where `name` goes on after the tokens of `label`, which it has from `from` on; -1 when it does not have them. */
+/**
+ * The index in `name` after the tokens of `label`, which must start at `from`; -1 if `name` does not have them there.
+ */
 function matchLabel(label: string, name: string, from: number): number {
   let at = from
   for (let i = 0; i < label.length; i++) {
-    // The name has come to its end.
+    // The name has ended.
     if (at > name.length || (at === name.length && label[i] !== '.')) return -1
     if (label[i] === '>') return name.length
     if (label[i] === '*') {

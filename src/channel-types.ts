@@ -3,12 +3,12 @@
 import type { ChannelPattern } from './channel-name.ts'
 
 /**
- * Channel names, or patterns, and the data published to them. `any`: every channel takes every data. A map may be an
+ * Channel names or patterns, and the data published to them. `any`: every channel accepts any data. A map may be an
  * interface.
  */
 export type ChannelMap = object
 
-/** Whether the channel `C` is one that the pattern `P` stands for, token by token. */
+/** Whether the pattern `P` matches the channel `C`, token by token. */
 type Matches<P extends string, C extends string> = P extends '>'
   ? true
   : P extends `${infer Head}.${infer Tail}`
@@ -29,7 +29,7 @@ type Matches<P extends string, C extends string> = P extends '>'
 
 type HasWildcard<C extends string> = C extends `${string}*${string}` | `${string}>${string}` ? true : false
 
-/** The data of every pattern that stands for `C`. */
+/** The data of every pattern that matches `C`. */
 type PatternData<Channels, C extends string> = {
   [P in keyof Channels & string]: HasWildcard<P> extends true
     ? Matches<P, C> extends true
@@ -38,17 +38,17 @@ type PatternData<Channels, C extends string> = {
     : never
 }[keyof Channels & string]
 
-/** The data of a channel: by its own name, else by the patterns that stand for it. */
+/** The data of a channel: from its own name, otherwise from the patterns that match it. */
 export type ChannelData<Channels, C extends string> = C extends keyof Channels ? Channels[C] : PatternData<Channels, C>
 
-/** The data that is heard on channels and patterns: `unknown` where the map says nothing of them. */
+/** The data received on channels and patterns: `unknown` for a channel that is not in the map. */
 export type HeardData<Channels, C extends string> = [ChannelData<Channels, C>] extends [never]
   ? unknown
   : ChannelData<Channels, C>
 
 export type IsAny<T> = 0 extends 1 & T ? true : false
 
-/** The channel names that a key of the map stands for, as a template: `price.*` is `price.${string}`. */
+/** The channel names that a key of the map matches, as a template: `price.*` is `price.${string}`. */
 export type NamesOf<Key extends string> = Key extends '*' | '>'
   ? string
   : Key extends `${infer Head}.${infer Tail}`
@@ -59,19 +59,22 @@ export type NamesOf<Key extends string> = Key extends '*' | '>'
 export type ChannelName<Channels> =
   IsAny<Channels> extends true ? string : { [Key in keyof Channels & string]: NamesOf<Key> }[keyof Channels & string]
 
-/** Names and patterns that may be listed or asked for: those of the map, and any text with a wildcard. */
+/** Names and patterns that an application may list or request: those of the map, and any text with a wildcard. */
 export type ChannelEntry<Channels> =
   IsAny<Channels> extends true
     ? string
     : ChannelName<Channels> | (keyof Channels & string) | `${string}*${string}` | `${string}>`
 
-/** What may be subscribed to: names of the map, and patterns. */
+/** The channels that an application may subscribe to: names of the map, and patterns. */
 export type ChannelSelectionOf<Channels> =
   | ChannelName<Channels>
   | ChannelPattern
   | readonly (ChannelName<Channels> | ChannelPattern)[]
 
-/** `unknown` for a channel that can be published to, so that `C & …` is `C`; `never` for a pattern and a stranger. */
+/**
+ * `unknown` for a channel that can be published to, so that `C & …` is `C`; `never` for a pattern and for an unknown
+ * channel.
+ */
 export type Publishable<Channels, C extends string> =
   IsAny<Channels> extends true
     ? unknown

@@ -1,8 +1,8 @@
-/** Time, as everything here that waits or measures sees it. Tests inject `manualClock()` from `express-sse-hub/testing`. */
+/** The time that all waiting and measuring code uses. Tests inject `manualClock()` from `express-sse-hub/testing`. */
 export interface Clock {
-  /** Wall time in milliseconds since 1970, for what people read. */
+  /** Wall time in milliseconds since 1970, for people to read. */
   now(): number
-  /** Milliseconds that only ever grow, for ages and time limits: a stepped wall clock trims nothing. */
+  /** Milliseconds that never go back, for ages and time limits: a stepped wall clock trims no event. */
   monotonic(): number
   /** Calls `fn` once after `ms` milliseconds. A pending timer does not keep the process alive. */
   setTimeout(fn: () => void, ms: number): unknown
@@ -16,7 +16,7 @@ export const systemClock: Clock = {
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
 }
 
-/** The longest delay a timer takes: a longer one would fire at once. */
+/** The longest delay of a timer: a longer one would fire at once. */
 export const MAX_DELAY_MS = 2 ** 31 - 1
 
 /** The option `clock`: a `Clock`, or the system's. */

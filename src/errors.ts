@@ -2,20 +2,20 @@
 export type CloseReason =
   /** The peer went away. */
   | 'client'
-  /** The application closed it, or the response was ended by somebody else. */
+  /** The application closed it, or other code ended the response. */
   | 'server'
-  /** The peer did not read: a buffer reached its bound, or there was no progress for too long. */
+  /** The peer did not read: a buffer reached its limit, or there was no progress for too long. */
   | 'slow'
-  /** Its time was over (`maxLifetimeMs`, `until`). */
+  /** Its time ended (`maxLifetimeMs`, `until`). */
   | 'expired'
-  /** `hub.disconnect()` took it away. */
+  /** `hub.disconnect()` closed it. */
   | 'revoked'
   /** The hub is closing. */
   | 'shutdown'
   /** A source, a hook or the broker failed. */
   | 'error'
 
-/** Every code with the HTTP status it is answered with and the title of its problem document. */
+/** Every code with the HTTP status of its answer and the title of its problem document. */
 const CODES = {
   ERR_SSE_BATCH_TOO_LARGE: [413, 'Batch too large'],
   ERR_SSE_BODY_CONSUMED: [500, 'Body already consumed'],
@@ -33,7 +33,7 @@ const CODES = {
   ERR_SSE_EVENT_ID: [400, 'Invalid event ID'],
   ERR_SSE_EVENT_TOO_LARGE: [413, 'Event too large'],
   ERR_SSE_EVENT_TYPE: [400, 'Invalid event type'],
-  ERR_SSE_HEADERS_SENT: [500, 'Response already under way'],
+  ERR_SSE_HEADERS_SENT: [500, 'Response already started'],
   ERR_SSE_HUB_CLOSED: [503, 'Hub closed'],
   ERR_SSE_IDEMPOTENCY_KEY: [400, 'Invalid idempotency key'],
   ERR_SSE_IDEMPOTENCY_MISMATCH: [422, 'Idempotency key reused'],
@@ -54,26 +54,26 @@ const CODES = {
 /** The stable name of a failure. Each has a row with an anchor in the README. */
 export type SseErrorCode = keyof typeof CODES
 
-/** What `Symbol.for` names, so that `isSseError` recognises errors of another copy of this package. */
+/** From `Symbol.for`, so that `isSseError` recognises errors of another copy of this package. */
 const BRAND = Symbol.for('express-sse-hub.SseError')
 
 /**
- * The one error class of this package. Its fields are those that Express's error handlers look at: `status`,
- * `statusCode`, `expose` and `headers`. `detail` is safe to show: it never holds an internal message.
+ * The only error class of this package. Express's error handlers read its fields `status`, `statusCode`, `expose` and
+ * `headers`. `detail` is safe to show: it never contains an internal message.
  */
 export class SseError extends Error {
   override readonly name = 'SseError'
-  /** Stable and documented; test this, never the wording. */
+  /** Stable and documented. Test the code, never the wording. */
   readonly code: SseErrorCode
-  /** The HTTP status it is answered with. */
+  /** The HTTP status of the answer. */
   readonly status: number
   readonly statusCode: number
   readonly expose = true
   /** Short and the same for every error of this code. */
   readonly title: string
-  /** What happened here, and where it can be mended. */
+  /** The cause in this case, and how to fix it. */
   readonly detail: string
-  /** What a schema found wrong, for ERR_SSE_DATA_INVALID. */
+  /** The problems that a schema found, for ERR_SSE_DATA_INVALID. */
   readonly issues?: readonly { readonly message: string; readonly path: readonly string[] }[]
   /** Response headers that belong to the answer, such as `Retry-After` or `Allow`. */
   readonly headers?: Record<string, string>
@@ -100,7 +100,7 @@ export class SseError extends Error {
   }
 }
 
-/** Whether `error` is an `SseError`, of this or of another copy of the package. */
+/** Whether `error` is an `SseError`, from this or from another copy of the package. */
 export function isSseError(error: unknown): error is SseError {
   return typeof error === 'object' && error !== null && BRAND in error
 }

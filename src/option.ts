@@ -1,4 +1,4 @@
-// Checks of option values. A wrong value throws a TypeError that names the option; `undefined` means not given.
+// Checks of option values. An invalid value throws a TypeError that names the option; `undefined` means not given.
 
 /** An integer within bounds. */
 export function integerOption(name: string, value: unknown, fallback: number, min: number, max: number): number {
@@ -19,7 +19,7 @@ export function choiceOption<T extends string>(name: string, value: unknown, fal
   throw wrongOption(name, choices.map((choice) => `'${choice}'`).join(' or '), value)
 }
 
-/** A function with at most `maxParameters` parameters: one more means that a middleware was passed by mistake. */
+/** A function with at most `maxParameters` parameters: more parameters mean that a middleware was passed by mistake. */
 export function functionOption<T extends (...args: never[]) => unknown>(
   name: string,
   value: T | undefined,

@@ -1,11 +1,11 @@
 import type { Clock } from './clock.ts'
 
-/** How many times the watch looks within its limit. */
+/** The number of checks within the limit. */
 const LOOKS = 4
 
 /**
- * Watches a peer that is behind for progress, counted in bytes that the kernel took: a single large write may take long.
- * Runs only while the peer is behind.
+ * Watches a lagging peer for progress, counted in bytes that the kernel took: a single large write may take long. Runs
+ * only while the peer lags.
  */
 export class StallWatch {
   readonly #clock: Clock

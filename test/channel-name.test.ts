@@ -52,7 +52,7 @@ describe('parseChannelName', () => {
   )
 
   it('says what is wrong, without repeating a long name', () => {
-    expect(() => parseChannelName('a.*')).toThrow('A wildcard is only taken by pattern(), to subscribe.')
+    expect(() => parseChannelName('a.*')).toThrow('Use pattern() to subscribe to a wildcard.')
     expect(() => parseChannelName('a b')).toThrow(/^"a b" is not a channel name/)
     expect(() => parseChannelName('x'.repeat(5_000))).toThrow(/^"x{60}…" is not/)
     expect(() => parseChannelName(5)).toThrow(/^A number is not/)

@@ -10,7 +10,7 @@ export interface Block {
   readonly isTooLarge?: boolean
 }
 
-/** As much of the beginning of a block is kept. */
+/** The number of characters that are kept from the beginning of a block. */
 const HEAD = 500
 
 /** Everything up to the last blank line. */
@@ -21,13 +21,19 @@ export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void
   const blocks: Block[] = []
   /** Characters of the block that is incomplete, without comments. */
   let pending = 0
-  /** What that block begins with, without comments: its ID is the last one there. */
+  /** The beginning of that block, without comments: its ID is the last one in it. */
   let head = ''
-  /** The part of a line that the parser has not got yet: it would look through all of the line again for each part. */
+  /**
+   * The part of a line that the parser has not received yet: the parser would search the whole line again for each
+   * part.
+   */
   let held = ''
   /** Whether the last text ended with a CR. */
   let endsWithCr = false
-  /** The rest of a block that is too large is dropped up to its blank line: the end of the last text is kept to find it. */
+  /**
+   * The rest of a block that is too large is dropped up to its blank line. This is the end of the last text, to find
+   * that line.
+   */
   let skipped: string | undefined
   const decoder = new TextDecoder()
   const parser = createParser({
@@ -55,7 +61,8 @@ export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void
     let text = decoder.decode(bytes, { stream: true })
     if (text && skipped !== undefined) text = skip(text)
     if (text) {
-      // The parser would hold a last CR back until it knows that no LF follows, and with it the event that it ends.
+      // The parser would wait after a final CR to see whether an LF follows, and would delay the event that the CR
+      // ends.
       const isCut = endsWithCr && text[0] === '\n'
       endsWithCr = text.endsWith('\r')
       if (isCut) text = text.slice(1)

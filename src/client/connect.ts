@@ -5,8 +5,8 @@ import { resolveUrl } from './request.ts'
 import { httpSource } from './source.ts'
 
 /**
- * Connects to channels of a hub, and again whenever the connection is lost: every event is told once and in order, or a
- * gap is. `url` may be relative to the page. Listeners that are added in the same turn miss nothing.
+ * Connects to channels of a hub, and reconnects when the connection is lost: every event is delivered once and in
+ * order, or a gap is. `url` may be relative to the page. Listeners that are added in the same turn miss nothing.
  */
 // biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
 export function connect<Channels extends ChannelMap = any>(

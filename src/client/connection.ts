@@ -15,33 +15,33 @@ import { validate } from './schema.ts'
 import type { Sink, Source } from './source.ts'
 import type { PositionStore } from './store.ts'
 
-/** A subscription to channels of a hub that lasts until there is a reason for it to end. */
+/** A subscription to channels of a hub that reconnects until it has a reason to end. */
 // biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
 export interface Connection<Channels = any> extends AsyncIterable<EventOf<Channels> | ReceivedGap> {
   readonly state: ConnectionState
-  /** The position: everything up to this ID was told. `''` = none. */
+  /** The position: everything up to this ID was delivered. `''` = none. */
   readonly lastEventId: string
   /** Requests so far. */
   readonly attempts: number
-  /** How and why it ended, once it has. Never rejects. */
+  /** The reason for the end, once it has ended. Never rejects. */
   readonly closed: Promise<ConnectionEnd>
-  /** Returns a function that removes the listener. What a listener throws is reported as an uncaught error. */
+  /** Returns a function that removes the listener. An error that a listener throws is reported as uncaught. */
   on<K extends keyof ConnectionEvents<Channels>>(
     type: K,
     listener: (detail: ConnectionEvents<Channels>[K]) => void,
   ): () => void
-  /** Listens to the events of one channel, or of those that a pattern stands for. */
+  /** Listens to the events of one channel, or of all channels that a pattern matches. */
   channel<const C extends ChannelEntry<Channels>>(
     name: C,
     listener: (event: ReceivedEvent<string, HeardData<Channels, C>>) => void,
   ): () => void
-  /** Drops what is open, and connects now: after a change of what `headers` gives, say. */
+  /** Drops the open connection and connects now, after a change of the values of `headers` for example. */
   reconnect(): void
-  /** Ends it for good. Nothing is told after it but `closed`. */
+  /** Ends the connection permanently. Only `closed` is emitted afterwards. */
   close(): void
 }
 
-/** What waits for one iterator. Its first item is in the hands of the consumer until that asks for the next. */
+/** The items that wait for one iterator. The consumer works on the first item until it requests the next. */
 interface Queue {
   readonly items: [item: unknown, position: string][]
   /** The position before the first item. */
@@ -50,7 +50,7 @@ interface Queue {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-/** Those who listen, on top of whatever the events come from. */
+/** The listeners and iterators of a source. */
 export function connectionOf<Channels>(
   options: ConnectOptions<Channels>,
   makeSource: (begin: () => Promise<string>, sink: Sink) => Source,
@@ -73,10 +73,10 @@ export function connectionOf<Channels>(
     target.dispatchEvent(new CustomEvent(type, { detail }))
   }
 
-  /** Resolves when something has been put into a queue, or taken out. */
+  /** Resolves when an item was put into a queue, or taken out. */
   const change = () => new Promise((resolve) => target.addEventListener('', resolve, { once: true }))
 
-  /** What the store says. One that failed is not asked again. */
+  /** The result of the store. After a failure the store is not called again. */
   async function stored<T>(use: (store: PositionStore) => T): Promise<Awaited<T> | undefined> {
     try {
       return store && (await use(store))
@@ -87,7 +87,7 @@ export function connectionOf<Channels>(
     }
   }
 
-  /** Stores the position behind which nothing waits any more. */
+  /** Stores the position after the last item that every iterator has finished. */
   function keep(): void {
     let id = connection.lastEventId
     let most = 0
@@ -97,7 +97,7 @@ export function connectionOf<Channels>(
     if (!isStoring) storeKept()
   }
 
-  /** One position at a time, and the newest next: a slow store is not left behind by several. */
+  /** One position at a time, and then the newest: a slow store does not fall behind. */
   async function storeKept(): Promise<void> {
     isStoring = true
     for (let id: string | undefined; id !== kept; ) {
@@ -131,7 +131,7 @@ export function connectionOf<Channels>(
     for (const queue of queues) {
       if (!queue.items.length) queue.settled = before
       if (type === 'event' || type === 'gap') queue.items.push([detail, position])
-      // What was asked to stop has nothing more to say.
+      // An end that the application requested delivers nothing more.
       if (end?.reason === 'closed' || end?.reason === 'aborted') queue.items.length = 0
     }
     emit(type, detail)
@@ -164,7 +164,7 @@ export function connectionOf<Channels>(
             await change()
           }
           yield queue.items[0]![0] as EventOf<Channels> | ReceivedGap
-          // Asked for the next one: this one is done with.
+          // The consumer requests the next item, so it has finished this one.
           queue.settled = queue.items.shift()?.[1] ?? connection.lastEventId
           keep()
           emit('')
@@ -179,7 +179,7 @@ export function connectionOf<Channels>(
 
   const abort = (): void => source.end('aborted')
   const source = makeSource(async () => {
-    // So that whoever has just connected can listen first.
+    // The caller of connect() adds its listeners first.
     await undefined
     const position = (await stored((store) => store.get())) || connection.lastEventId
     if (signal?.aborted) abort()

@@ -1,48 +1,48 @@
 import type { IsAny, NamesOf } from '../channel-types.ts'
 import type { ConnectionError } from './error.ts'
 
-// What a connection tells. The shapes of events and gaps are those of `hub.events()` on the server.
+// The events that a connection emits. The shapes of events and gaps are those of `hub.events()` on the server.
 
 /** One published event. */
 export interface ReceivedEvent<Channel extends string = string, Data = unknown> {
-  /** `''` on a stream that is none of a hub. */
+  /** `''` on a stream that does not belong to a hub. */
   readonly channel: Channel
   /** The event type; undefined when it has none. */
   readonly event: string | undefined
   readonly id: string
-  /** The value that was published. On a stream that is none of a hub: the text. */
+  /** The value that was published. On a stream that does not belong to a hub: the text. */
   readonly data: Data
 }
 
-/** An event of any channel of the map; its `channel` tells which data it has. */
+/** An event of any channel of the map; its `channel` determines the type of its data. */
 export type EventOf<Channels> =
   IsAny<Channels> extends true
     ? // biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
       ReceivedEvent<string, any>
     : { [Key in keyof Channels & string]: ReceivedEvent<NamesOf<Key>, Channels[Key]> }[keyof Channels & string]
 
-/** Of these channels, what was published after the last event of theirs that was received, and up to `to`, may be missing. */
+/** For these channels, events after the last one that was received, up to and including `to`, may be missing. */
 export interface ReceivedGap {
   readonly gap: true
   readonly reason: 'trimmed' | 'diverged' | 'unknown-epoch' | 'bad-cursor'
   readonly channels: readonly string[]
   readonly from: string | null
   readonly to: string
-  /** The same as `to`, unless the stream says otherwise. */
+  /** The same as `to`, unless the stream has another ID. */
   readonly id: string
 }
 
-/** What a hub says first on a stream. */
+/** The first message of a hub on a stream. */
 export interface OpenInfo {
   readonly channels: readonly string[]
-  /** Whether the position was accepted: what was missed comes now. */
+  /** Whether the position was accepted: the missed events follow. */
   readonly resumed: boolean
   readonly heartbeatIntervalMs: number
-  /** Whether the events of the stream say which channel they are of. */
+  /** Whether the events of the stream name their channel. */
   readonly envelope?: boolean
-  /** With `rewind`: how many kept events come first, and whether a channel had earlier ones. */
+  /** With `rewind`: the number of kept events that come first, and whether a channel had earlier ones. */
   readonly rewind?: { readonly events: number; readonly earlier: boolean }
-  /** The position before what comes now. */
+  /** The position before the events that follow. */
   readonly id: string
 }
 
@@ -51,8 +51,8 @@ export type ConnectionState = 'connecting' | 'open' | 'waiting' | 'closed'
 
 export interface ConnectionEnd {
   /**
-   * `closed`: by `close()`. `aborted`: by `signal`. `finished`: the server has no more to say. `failed`: it makes no
-   * sense to try again.
+   * `closed`: by `close()`. `aborted`: by `signal`. `finished`: the server has ended the stream permanently. `failed`:
+   * another attempt would be useless.
    */
   readonly reason: 'closed' | 'aborted' | 'finished' | 'failed'
   readonly error?: ConnectionError | undefined

@@ -1,15 +1,18 @@
 import type { Block } from './blocks.ts'
 
-/** What a stream says of itself with `hub.open`. */
+/** The content of `hub.open`. */
 export interface HubStream {
   readonly channels: readonly string[]
   readonly resumed: boolean
   readonly heartbeatIntervalMs: number
-  /** Whether events are wrapped with the name of their channel. Hubs that do not say so wrap them. */
+  /** Whether events are wrapped with the name of their channel. Hubs that omit this wrap them. */
   readonly envelope?: boolean
 }
 
-/** What a block is to us. A hub keeps all names in `hub.` for itself; of those that we do not know only the ID counts. */
+/**
+ * The meaning of a block for the client. Names that begin with `hub.` belong to the hub; of unknown ones only the ID
+ * counts.
+ */
 export function typeOf({ event }: Block, hub: HubStream | undefined): string {
   const known = /^hub\.(open|gap|finished|closed)$/.exec(event!)?.[1]
   return known ?? (hub && event?.startsWith('hub.') ? 'position' : 'event')
@@ -18,8 +21,8 @@ export function typeOf({ event }: Block, hub: HubStream | undefined): string {
 const isText = (value: unknown) => typeof value === 'string'
 
 /**
- * What a block holds. Nothing of it is believed before it was looked at: the data of an event may be of any shape, and on
- * a stream without envelopes a visitor may publish what looks like one. Throws for another shape.
+ * The content of a block. It is checked before use: the data of an event may have any shape, and on a stream without
+ * envelopes a visitor may publish data that looks like one. Throws for another shape.
  */
 export function detailOf(type: string, { event, data }: Block, hub: HubStream | undefined): Record<string, unknown> {
   if (type === 'event' && (!hub || hub.envelope === false)) return { channel: '', event, data }

@@ -7,24 +7,27 @@ import type { PositionStore } from './store.ts'
 export type PerAttempt<T> = T | (() => T | Promise<T>)
 
 export interface RetryOptions {
-  /** What the back-off begins with, in ms, unless the server asks for more. Default 1 000. */
+  /** The first back-off in ms, unless the server requests more. Default 1,000. */
   minMs?: number | undefined
-  /** The longest back-off in ms. A server that asks for more is heeded. Default 30 000. */
+  /** The longest back-off in ms. A longer request of the server is respected. Default 30,000. */
   maxMs?: number | undefined
-  /** A stream that was open for so many ms, or brought events, was healthy: the back-off begins anew. Default 5 000. */
+  /**
+   * A stream that was open for this many ms, or delivered events, was healthy: the back-off starts again. Default
+   * 5,000.
+   */
   resetMs?: number | undefined
   /**
-   * For how many ms after it has worked a connection is tried again although the answer makes no sense to repeat: 404
-   * during a deploy, a redirect to a login page. Default 300 000; 0 = not at all.
+   * The number of ms after which a connection that has worked gives up on an answer that is usually final: 404 during a
+   * deploy, a redirect to a login page. Default 300,000; 0 = at once.
    */
   giveUpMs?: number | undefined
-  /** The longest `retry:` and `Retry-After` that are heeded, in ms. Default 3 600 000. */
+  /** The longest `retry:` and `Retry-After` that are respected, in ms. Default 3,600,000. */
   maxAskedMs?: number | undefined
 }
 
-/** What a request is made of, and how its stream is kept alive. */
+/** The parts of a request, and the limits of its stream. */
 export interface SourceOptions {
-  /** Channels and patterns, sent as `?channel=…`. Leave it out where the URL names the channel. */
+  /** Channels and patterns, sent as `?channel=…`. Omit it if the URL names the channel. */
   channels?: readonly string[] | undefined
   /** Default: POST with a body, else GET. */
   method?: string | undefined
@@ -32,24 +35,25 @@ export interface SourceOptions {
   body?: PerAttempt<RequestInit['body']> | undefined
   credentials?: RequestInit['credentials'] | undefined
   /**
-   * Whether a request that is no GET may be repeated without a position. Default false: it could do twice what it does.
+   * Whether a request other than GET may be repeated without a position. Default false: the server could perform it
+   * twice.
    */
   retryPost?: boolean | undefined
-  /** Begin with so many kept events of each channel when there is no position. */
+  /** The number of kept events of each channel to start with if there is no position. */
   rewind?: number | undefined
   retry?: RetryOptions | undefined
-  /** ms until the head of the answer must be there. Default 15 000; 0 = off. */
+  /** ms until the head of the answer must have arrived. Default 15,000; 0 = off. */
   connectTimeoutMs?: number | undefined
-  /** ms without a byte until the stream counts as dead. Default: three heartbeats of the hub, else 45 000; 0 = off. */
+  /** ms without a byte until the stream counts as dead. Default: three heartbeats of the hub, or 45,000; 0 = off. */
   silenceMs?: number | undefined
   /**
    * Decides whether a failed attempt is repeated: `true`, `false`, or `undefined` for the default. `hasWorked`: a stream of
    * this connection was open before.
    */
   shouldRetry?: ((failure: { error: ConnectionError; hasWorked: boolean }) => boolean | undefined) | undefined
-  /** Called on 401 and 403, once until the next success; then it is tried again, unless the result is `false`. */
+  /** Called on 401 and 403, once until the next success. Then the client tries again, unless the result is `false`. */
   onUnauthorized?: ((response: Response) => unknown) | undefined
-  /** Characters that one event may take while it is incomplete. Default 4 194 304. */
+  /** Characters of one event while it is incomplete. Default 4,194,304. */
   maxEventBytes?: number | undefined
   /** Default: the global one at the time of each attempt. */
   fetch?: typeof fetch | undefined
@@ -60,13 +64,13 @@ export interface SourceOptions {
 // biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
 export interface ConnectOptions<Channels = any> extends SourceOptions {
   channels?: readonly ([keyof Channels] extends [never] ? string : ChannelEntry<Channels>)[] | undefined
-  /** Where to begin when the store has nothing. */
+  /** The position to start from if the store has none. */
   lastEventId?: string | undefined
   /** Keeps the position beyond this page: `sessionStore('board')`. */
   store?: PositionStore | undefined
-  /** A schema for the data of a channel or pattern. A name wins, then the first pattern. */
+  /** A schema for the data of a channel or pattern. A name takes precedence, then the first pattern. */
   schemas?: SchemasOf<Channels> | undefined
-  /** Events and gaps that may wait for an iterator; while it is full nothing is read. Default 100. */
+  /** Events and gaps that may wait for an iterator; while the queue is full the client does not read. Default 100. */
   maxQueued?: number | undefined
   /** Closes the connection. */
   signal?: AbortSignal | undefined

@@ -1,12 +1,15 @@
 import { connectionError } from './error.ts'
 import type { PerAttempt, SourceOptions } from './options.ts'
 
-/** The value of an option. A function that throws at once is a mistake; one that rejects may have failed to fetch. */
+/**
+ * The value of an option. A function that throws at once is a mistake in the options; one that rejects may have failed
+ * to fetch.
+ */
 async function each<T>(value: PerAttempt<T>): Promise<T> {
   return typeof value === 'function' ? valid(value as () => T | Promise<T>) : value
 }
 
-/** What `make` returns. What it throws is a mistake in the options: it would be thrown again. */
+/** The result of `make`. An exception is a mistake in the options: it would be thrown again. */
 function valid<T>(make: () => T): T {
   try {
     return make()
@@ -20,7 +23,7 @@ export function resolveUrl(url: string | URL): URL {
   return new URL(new Request(url).url)
 }
 
-/** Makes the request of one attempt that goes on after `position`, or begins anew with `''`. */
+/** Makes the request of one attempt that resumes after `position`, or starts from the end with `''`. */
 export async function request(
   url: PerAttempt<string | URL>,
   { channels = [], method, headers, body, credentials, rewind, fetch = globalThis.fetch }: SourceOptions,
@@ -41,9 +44,9 @@ export async function request(
     // Across origins, and from an opaque one, the header would cost a preflight for every attempt.
     else query.set('lastEventId', position)
   } else if (rewind) query.set('rewind', `${rewind}`)
-  // [spec] https://fetch.spec.whatwg.org/#dom-request: `undefined` is as good as absent.
+  // [spec] https://fetch.spec.whatwg.org/#dom-request: `undefined` is the same as absent.
   const init = { method, headers: sent, body: givenBody, credentials, cache: 'no-store', signal } as RequestInit
-  // A stream as the body can be used once only.
+  // A stream as the body can be used only once.
   if (!(givenBody as ReadableStream | undefined)?.getReader) valid(() => new Request(target, init))
   return fetch(target, init)
 }

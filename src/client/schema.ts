@@ -1,7 +1,7 @@
 import { covers } from '../channel-name.ts'
 import type { ReceivedEvent } from './events.ts'
 
-// [spec] https://standardschema.dev: the types that are needed here, so that no package is.
+// [spec] https://standardschema.dev: only the types that are used here, so no package is needed.
 
 type Result<Output> =
   | { readonly value: Output; readonly issues?: undefined }
@@ -22,7 +22,9 @@ export type SchemasOf<Channels> = unknown extends Channels
   ? Readonly<Record<string, StandardSchema>>
   : { readonly [Key in keyof Channels & string]?: StandardSchema<Channels[Key]> | undefined }
 
-/** What the schema of the channel makes of the data; the data itself without one. Throws what is wrong with it. */
+/**
+ * The output of the channel's schema for the data; the data itself without a schema. Throws the error of the schema.
+ */
 export async function validate(schemas: object, { channel, data }: ReceivedEvent): Promise<unknown> {
   const own = schemas as Record<string, StandardSchema>
   const schema = own[channel] ?? own[Object.keys(own).find((pattern) => covers(pattern, channel))!]

@@ -9,18 +9,18 @@ import { memberSource } from './sharing/member.ts'
 // biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
 export interface SharedOptions<Channels = any> extends ConnectOptions<Channels> {
   /**
-   * What the tabs that share a connection have in common. Default: the URL, channels and headers. Required where `url`
-   * is a function, and advised where users take turns in one browser: name the user in it.
+   * The identity of a shared connection. Default: the URL, channels and headers. Required if `url` is a function, and
+   * advised if users take turns in one browser: include the user in it.
    */
   key?: string | undefined
 }
 
 /**
- * As `connect()`, but all tabs and workers of this origin that ask for the same share one connection: one of them holds
- * it, and hands on what it hears. Each tab still keeps its own position, so every event is told once and in order in
- * each. Without Web Locks (they need a secure context) or BroadcastChannel every tab has its own connection.
+ * Like `connect()`, but all tabs and workers of this origin with the same request share one connection: one of them
+ * holds it, and passes its events on. Each tab still keeps its own position, so every event is delivered once and in
+ * order in each. Without Web Locks (they need a secure context) or BroadcastChannel every tab has its own connection.
  *
- * `headers`, `onUnauthorized` and the like are those of the tab that holds the connection.
+ * `headers`, `onUnauthorized` and the other functions are those of the tab that holds the connection.
  */
 // biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
 export function connectShared<Channels extends ChannelMap = any>(
@@ -46,7 +46,7 @@ export type { Connection } from './connection.ts'
 export type { ConnectionError, ConnectionErrorCode } from './error.ts'
 export { type PositionStore, sessionStore } from './store.ts'
 
-/** Undefined where there is none, also where asking for it throws. */
+/** Undefined if there is none, or if access to it throws. */
 function lockManager(): LockManager | undefined {
   try {
     return (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks
@@ -55,7 +55,7 @@ function lockManager(): LockManager | undefined {
   }
 }
 
-/** 53 bits of a text: every script of the origin can list names of locks, and must not read a token there. */
+/** 53 bits of a text: every script of the origin can list names of locks, and must not find a token in them. */
 function hash(text: string): string {
   let [a, b] = [0xdeadbeef, 0x41c6ce57]
   for (let i = 0; i < text.length; i++) {

@@ -1,7 +1,7 @@
 /**
- * Tells of what happens to the page until `signal` is aborted. `true`: it is left, and may come back from the
- * back/forward cache. `false`: it was brought back, or the network was; whatever was open is not to be relied on.
- * Nothing: somebody looks at it again. In Node there is nothing to tell.
+ * Reports changes of the page until `signal` is aborted. `true`: the page is left, and may return from the back/forward
+ * cache. `false`: the page or the network is back; an open connection is not reliable. `undefined`: the page is visible
+ * again. In Node there is nothing to report.
  */
 export function watchPage(wake: (away?: boolean) => void, signal: AbortSignal): void {
   const page = globalThis as Partial<EventTarget> & { document?: { visibilityState: string } }

@@ -1,9 +1,10 @@
 import { isIPv4, isIPv6 } from 'node:net'
 
 /**
- * The address that a request counts for, for limits: `req.ip`, which honours `trust proxy`, or the peer outside of
- * Express. An IPv6 address counts by its /64, which is what one customer has; an IPv4 address is the same in each of its
- * forms, and a port that a proxy has added does not count. A Unix socket has no addresses: all its streams count for ''.
+ * The address that counts for the limits of a request: `req.ip`, which respects `trust proxy`, or the peer outside
+ * Express. An IPv6 address counts by its /64, which is the range of one customer. An IPv4 address is the same in each
+ * of its forms, and a port that a proxy has added does not count. A Unix socket has no addresses: all its streams count
+ * for ''.
  */
 export function addressOf(req: { readonly socket: { readonly remoteAddress?: string | undefined } }): string {
   const given = (req as { ip?: string | undefined }).ip ?? req.socket.remoteAddress ?? ''

@@ -5,7 +5,7 @@ import { SseError } from '../errors.ts'
 /** Bounds of a body. */
 export interface BodyLimits {
   readonly maxBytes: number
-  /** Milliseconds until the whole body must be there; 0 = no limit. */
+  /** Milliseconds until the whole body must have arrived; 0 = no limit. */
   readonly timeoutMs: number
   readonly clock: Clock
 }
@@ -13,12 +13,12 @@ export interface BodyLimits {
 const FIRST_BYTES = 4_096
 
 /**
- * The body of a request as its bytes. Rejects with ERR_SSE_BODY_TOO_LARGE as soon as there are more than `maxBytes`, with
- * ERR_SSE_BODY_TIMEOUT when it takes too long, and with ERR_SSE_BODY_MALFORMED when the request ends before its body.
+ * The body of a request as bytes. Rejects with ERR_SSE_BODY_TOO_LARGE as soon as there are more than `maxBytes`, with
+ * ERR_SSE_BODY_TIMEOUT if it takes too long, and with ERR_SSE_BODY_MALFORMED if the request ends before its body.
  *
- * The bytes, because their text is decoded strictly here, where Express's text parsers replace what is malformed; and
- * whatever the headers say of a length, because HTTP/2 need not say it. They are copied into one buffer that grows: a body
- * in chunks of one byte would otherwise keep 258 bytes for each.
+ * The caller decodes the bytes strictly, while Express's text parsers replace malformed text. A length in the headers
+ * does not matter, because HTTP/2 may omit it. The bytes are copied into one growing buffer: a body in chunks of one
+ * byte would otherwise need 258 bytes for each.
  */
 export function readBody(req: IncomingMessage, { maxBytes, timeoutMs, clock }: BodyLimits): Promise<Buffer> {
   return new Promise((resolve, reject) => {
@@ -27,7 +27,7 @@ export function readBody(req: IncomingMessage, { maxBytes, timeoutMs, clock }: B
     let timer: unknown
     const onEnd = () => {
       clock.clearTimeout(timer)
-      // 'close' follows; the other listeners are called no more and go with the request.
+      // 'close' follows. The other listeners are no longer called, and are released with the request.
       req.off('close', onCut)
       resolve(buffer.subarray(0, length))
     }
@@ -48,7 +48,7 @@ export function readBody(req: IncomingMessage, { maxBytes, timeoutMs, clock }: B
     }
     const onCut = () => fail(new SseError('ERR_SSE_BODY_MALFORMED', 'The request ended before its body.'))
     if (Number(req.headers['content-length']) > maxBytes) return fail(tooLarge(maxBytes))
-    // A middleware came to the end of a body of no bytes, which does not count as having read it.
+    // A middleware reached the end of an empty body, which does not count as reading it.
     if (req.readableEnded) return onEnd()
     if (req.destroyed) return onCut()
     if (timeoutMs > 0) timer = clock.setTimeout(() => fail(tooSlow(req, timeoutMs)), timeoutMs)
@@ -57,20 +57,20 @@ export function readBody(req: IncomingMessage, { maxBytes, timeoutMs, clock }: B
 }
 
 /**
- * Reads and drops what is still to come of a body, so that the peer gets to read the answer, and the connection to serve
- * its next request.
+ * Reads and drops the rest of a body, so that the peer can read the answer, and the connection can serve its next
+ * request.
  */
 export function dropBody(req: IncomingMessage): void {
   req.on('error', () => {}).resume()
 }
 
 function tooLarge(maxBytes: number): SseError {
-  return new SseError('ERR_SSE_BODY_TOO_LARGE', `A body has at most ${maxBytes} bytes (maxBodyBytes).`)
+  return new SseError('ERR_SSE_BODY_TOO_LARGE', `A body must have at most ${maxBytes} bytes (maxBodyBytes).`)
 }
 
 function tooSlow(req: IncomingMessage, timeoutMs: number): SseError {
   const detail = `The body did not arrive within ${timeoutMs} ms (bodyTimeoutMs).`
-  // The rest of the body would keep the connection busy. HTTP/2 has no such header, and ends the one stream.
+  // The rest of the body would keep the connection busy. HTTP/2 has no such header, and ends only this stream.
   const headers = req.httpVersionMajor < 2 ? { Connection: 'close' } : undefined
   return new SseError('ERR_SSE_BODY_TIMEOUT', detail, { headers })
 }

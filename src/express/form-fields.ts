@@ -1,12 +1,12 @@
 import { SseError } from '../errors.ts'
 
-/** The fields of a form that make an event. */
+/** The fields of a form that belong to an event. */
 export interface FormFields {
   readonly data: string
   readonly event: string | undefined
 }
 
-/** A field by name, as its client may have encoded it. The names of all other fields are passed over, not decoded. */
+/** A field by name, in any encoding that a client may use. Other fields are skipped without decoding their names. */
 const DATA = /(?:^|&)(?:d|%64)(?:a|%61)(?:t|%74)(?:a|%61)(?:=([^&]*))?(?=&|$)/g
 const EVENT = /(?:^|&)(?:e|%65)(?:v|%76)(?:e|%65)(?:n|%6[Ee])(?:t|%74)(?:=([^&]*))?(?=&|$)/g
 
@@ -15,7 +15,7 @@ export function parseForm(text: string): FormFields {
   return checked(fields(text, DATA), fields(text, EVENT))
 }
 
-/** The fields of the object that a parser in front has made of a form. */
+/** The fields of an object that an earlier body parser made from a form. */
 export function formOfObject(body: object): FormFields {
   const { data, event } = body as { data?: unknown; event?: unknown }
   return checked(list(data), list(event))
@@ -25,7 +25,7 @@ function list(value: unknown): readonly unknown[] {
   return value === undefined ? [] : [value].flat()
 }
 
-/** The values of one field; a third adds nothing to a second. */
+/** The values of one field, at most two: the second one already is an error. */
 function fields(text: string, field: RegExp): readonly string[] {
   const values: string[] = []
   for (const [, value = ''] of text.matchAll(field)) {

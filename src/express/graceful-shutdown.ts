@@ -3,20 +3,20 @@ import type { Http2SecureServer, Http2Server } from 'node:http2'
 import type { HubCloseOptions } from '../hub/shutdown.ts'
 import { integerOption, wrongOption } from '../option.ts'
 
-/** How often idle connections are looked for while the last responses end. */
+/** The interval between two searches for idle connections while the last responses end. */
 const LOOK_MS = 20
 
-/** What `gracefulShutdown` needs of a hub: it may be of another copy of this package. */
+/** The part of a hub that `gracefulShutdown` uses: the hub may belong to another copy of this package. */
 interface ClosableHub {
   close(options?: HubCloseOptions): Promise<void>
 }
 
 /**
- * Shuts a server down: it accepts no more connections, the hub commits what was accepted and ends its streams
- * (`hub.close()`), and connections are closed as soon as they are idle, which a browser keeps for seconds otherwise.
- * Responses that are not streams have the rest of `timeoutMs` (default 10 000) to end; then their connections are cut.
+ * Shuts a server down. It accepts no more connections, the hub commits everything that was accepted and ends its
+ * streams (`hub.close()`), and each connection is closed as soon as it is idle; a browser would keep it open for
+ * seconds. Other responses have the rest of `timeoutMs` (default 10,000) to end; then their connections are cut.
  *
- * Resolves when nothing is left. Throws a TypeError that names a wrong argument.
+ * Resolves when no connection is left. Throws a TypeError that names an invalid argument.
  */
 export async function gracefulShutdown(
   server: Server | Http2Server | Http2SecureServer,
@@ -29,7 +29,7 @@ export async function gracefulShutdown(
   const end = performance.now() + timeoutMs
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   await hub.close(options)
-  // HTTP/2 servers have no such methods, and end their sessions by themselves.
+  // HTTP/2 servers have no such methods, and end their sessions on their own.
   const { closeIdleConnections, closeAllConnections } = server as Partial<Server>
   const timer = setInterval(() => {
     closeIdleConnections?.call(server)

@@ -5,13 +5,15 @@ import { HOOK_TIME_LIMIT_MS } from '../hub/guard.ts'
 import { withinTime } from '../hub/time-limit.ts'
 import { show } from '../option.ts'
 
-/** What a `subscribe` hook answers: exactly `true`, or an object of `until` and `info`, allows; anything else refuses. */
+/**
+ * The answer of a `subscribe` hook: exactly `true`, or an object of `until` and `info`, allows; anything else refuses.
+ */
 export type SubscribeVerdict = boolean | Admitted
 
 export interface Admitted {
   /**
-   * When the permission ends: the stream is closed with `'expired'` then, and the client comes back and is asked for
-   * again. A number is milliseconds since 1970, as `Date.now()` gives. One that is over is a refusal; `null` and
+   * The end of the permission: the stream is then closed with `'expired'`, the client reconnects, and the hook runs
+   * again. A number is milliseconds since 1970, as from `Date.now()`. A time in the past refuses; `null` and
    * `undefined` mean never.
    */
   until?: Date | number | null | undefined
@@ -19,13 +21,14 @@ export interface Admitted {
   info?: unknown
 }
 
-// A hook may ask for a narrower request, such as one with a user on it: methods are checked that way, functions are not.
+// A hook may require a narrower request type, such as a request with a user. TypeScript permits that for methods, not
+// for functions.
 export type SubscribeHook = {
   hook(req: Request, channels: readonly string[]): SubscribeVerdict | Promise<SubscribeVerdict>
 }['hook']
 export type PublishHook = { hook(req: Request, channel: string): boolean | Promise<boolean> }['hook']
 
-/** What a verdict allows: undefined = nothing. Throws a TypeError for an `until` that is not a time. */
+/** The permission that a verdict gives; undefined = none. Throws a TypeError for an `until` that is not a time. */
 export function admittedBy(verdict: unknown, clock: Clock): { until?: number; info?: unknown } | undefined {
   if (verdict === true) return {}
   if (!isPlainObject(verdict)) return undefined
@@ -38,7 +41,7 @@ export function admittedBy(verdict: unknown, clock: Clock): { until?: number; in
   return time <= clock.now() ? undefined : { until: time, info }
 }
 
-/** What is wrong with an object as a verdict, such as `{ allowed: false }`, an array or an error: it allows nothing. */
+/** The mistake in an object as a verdict, such as `{ allowed: false }`, an array or an error: it allows nothing. */
 export function mistakeIn(verdict: unknown): TypeError | undefined {
   if (typeof verdict !== 'object' || verdict === null) return undefined
   const wanted = 'A subscribe hook must return true, false, or an object of until and info, got'
@@ -53,22 +56,22 @@ function isPlainObject(value: unknown): value is object {
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-/** The answer of a hook. One that takes over 10 s is overloaded. */
+/** The answer of a hook. A hook that takes over 10 s counts as overloaded. */
 export async function answerOf<T>(clock: Clock, ask: () => T | PromiseLike<T>): Promise<T> {
   const answer = ask()
   if (typeof (answer as PromiseLike<T> | undefined)?.then !== 'function') return answer
-  const late = () => new SseError('ERR_SSE_OVERLOADED', 'The permission could not be decided in time: come back later.')
+  const late = () => new SseError('ERR_SSE_OVERLOADED', 'The permission could not be decided in time. Try again later.')
   return withinTime(clock, HOOK_TIME_LIMIT_MS, answer, late)
 }
 
-/** The status of an error that says that the request is at fault. */
+/** The status of an error that blames the request. */
 export function clientStatusOf(error: unknown): number | undefined {
   const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown }
   const code = status ?? statusCode
   return Number.isInteger(code) && (code as number) >= 400 && (code as number) <= 499 ? (code as number) : undefined
 }
 
-/** An error of a hook as a refusal, if its status says so; one that is a failure stays as it is. */
+/** An error of a hook as a refusal, if it has the status of one; a failure is returned as it is. */
 export function asRefusal(
   error: unknown,
   code: SseErrorCode & ('ERR_SSE_PUBLISH_FORBIDDEN' | 'ERR_SSE_SUBSCRIBE_FORBIDDEN'),

@@ -1,16 +1,16 @@
 import { SseError } from '../errors.ts'
 import { type DataText, encodeValue } from '../protocol/encode.ts'
 
-/** How deep arrays and objects may be nested: what every common parser reads without running out of stack. */
+/** The deepest nesting of arrays and objects: every common parser can read it without exhausting its stack. */
 const MAX_DEPTH = 5_000
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 
 /**
- * The data of a JSON text that a client has sent: the text as it was sent, but without white space outside strings, so
- * that no number is rounded; for a JSON string, its text. Takes `bytes` over and changes them. `what` names the text in
- * the error, ERR_SSE_BODY_MALFORMED. The bytes must be UTF-8.
+ * The data of a JSON text from a client. The text stays as it was sent, but without white space outside strings, so no
+ * number is rounded; for a JSON string, the data is its text. Takes ownership of `bytes` and changes them. `what` names
+ * the text in the error, ERR_SSE_BODY_MALFORMED. The bytes must be UTF-8.
  */
 export function jsonData(bytes: Buffer, what: string): DataText {
   const hasSpace = inspect(bytes, what)
@@ -24,7 +24,7 @@ export function jsonData(bytes: Buffer, what: string): DataText {
   return typeof value === 'string' ? encodeValue(value) : { text: hasSpace ? compact(bytes) : text, json: true }
 }
 
-/** Whether there is white space outside strings. Throws for a text that is nested too deep: parsing it would take long. */
+/** Whether there is white space outside strings. Throws for a text that is nested too deep, before it is parsed. */
 function inspect(bytes: Buffer, what: string): boolean {
   let depth = 0
   let hasSpace = false
@@ -40,7 +40,7 @@ function inspect(bytes: Buffer, what: string): boolean {
   return hasSpace
 }
 
-/** Moves what is not white space to the front. Every byte of a character above U+007F is above 0x7f. */
+/** Moves all bytes except white space to the front. Every byte of a character above U+007F is above 0x7f. */
 function compact(bytes: Buffer): string {
   let to = 0
   for (let i = 0; i < bytes.length; i++) {
@@ -65,7 +65,7 @@ function endOfString(bytes: Buffer, start: number): number {
   return bytes.length
 }
 
-/** RFC 8259 section 2: nothing else is white space. */
+/** RFC 8259 section 2: no other byte is white space. */
 export function isJsonSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }

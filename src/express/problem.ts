@@ -4,12 +4,12 @@ import { isSseError, type SseError, type SseErrorCode } from '../errors.ts'
 import { closedFrame } from '../hub/notice.ts'
 import { namesEventStream, sendHead } from '../stream/handshake.ts'
 
-// Every answer to a request that is refused: here an error gets its HTTP form, and nowhere else.
+// The HTTP form of every refusal is made here, and only here.
 
 /** The README has an anchor for each code. */
 const README = 'https://www.npmjs.com/package/express-sse-hub'
 
-/** What the broker says of its trouble is for the operator: it may speak of the disk. */
+/** The broker's own text is for the operator: it may mention the disk. */
 const INTERNAL: Partial<Record<SseErrorCode, string>> = {
   ERR_SSE_BROKER_UNAVAILABLE: 'The log is not available now: try again later.',
   ERR_SSE_PUBLISH_UNKNOWN: 'The event may have been published or not: retry with the same key.',
@@ -21,7 +21,7 @@ export function sendProblem(res: ServerResponse, error: SseError): void {
   const detail = INTERNAL[code] ?? error.detail
   const body = JSON.stringify({ type: `${README}#${code.toLowerCase()}`, title, status, code, detail, issues })
   res.statusCode = status
-  // Random, so that those who were refused together do not come back together.
+  // Random, so that clients that were refused together do not return together.
   if (status === 503) res.setHeader('Retry-After', 2 + Math.floor(Math.random() * 4))
   for (const [name, value] of Object.entries(headers ?? {})) res.setHeader(name, value)
   res.setHeader('Content-Type', 'application/problem+json; charset=utf-8')
@@ -31,8 +31,8 @@ export function sendProblem(res: ServerResponse, error: SseError): void {
 }
 
 /**
- * Error middleware that answers every `SseError` as a problem document and leaves all others to the next one. For
- * routes of your own; the routers of a hub need none.
+ * Error middleware that answers every `SseError` as a problem document and passes all other errors on. For your own
+ * routes; the routers of a hub do not need it.
  */
 export function problemHandler(): ErrorRequestHandler {
   return (error, _req, res, next) => {
@@ -41,15 +41,15 @@ export function problemHandler(): ErrorRequestHandler {
   }
 }
 
-/** Whether a refusal is one that passes: a client should come back. */
+/** Whether the refusal is temporary: the client should try again. */
 export function isOverload(error: SseError): boolean {
   return error.status === 503
 }
 
 /**
- * Answers a request for a stream that cannot be served now. An EventSource gives up for good on any error status, so
- * one that asks for an event stream by name gets an empty one that tells it when to come back; everybody else gets the
- * 503 that it is.
+ * Answers a request for a stream that cannot be served now. An EventSource gives up permanently on any error status. So
+ * a request that names the media type of event streams gets an empty stream with a reconnection time; any other request
+ * gets the status 503.
  */
 export function sendOverload(res: ServerResponse, retryMs: number, error: SseError): void {
   const { req } = res

@@ -10,10 +10,10 @@ import { formOfObject, parseForm } from './form-fields.ts'
 import { isJsonSpace, jsonData } from './json-text.ts'
 import { queryValues } from './query.ts'
 
-/** What a POST publishes. */
+/** The content of a POST. */
 export interface PublishRequest {
   readonly events: readonly NewEvent[]
-  /** It was sent as a batch, and is answered as one. */
+  /** It was sent as a batch, so the answer is that of a batch. */
   readonly batch: boolean
 }
 
@@ -23,7 +23,9 @@ const LINE_FEED = 0x0a
 
 type Form = 'json' | 'text' | 'form' | 'ndjson'
 
-/** Reads the events of a POST to one channel. Rejects with what is wrong with the request; nothing is published then. */
+/**
+ * Reads the events of a POST to one channel. Rejects with the error of an invalid request; nothing is published then.
+ */
 export class PublishReader {
   readonly #body: BodyLimits
   readonly #maxEventBytes: number
@@ -44,7 +46,7 @@ export class PublishReader {
 
     if (form === 'ndjson') {
       const values = batchOf(withoutMark(bytesOf(body)))
-      // The key names the whole batch: the same line in another batch is another payload.
+      // The key names the whole batch: the same line in another batch is a different payload.
       const batch = key === undefined ? undefined : digestOf(values)
       const lineKey = (i: number) => (key === undefined ? undefined : `${key}\0${i}`)
       return { events: values.map((value, i) => make(value, type, lineKey(i), batch)), batch: true }
@@ -60,31 +62,31 @@ export class PublishReader {
     return { events: [make(data, type, key)], batch: false }
   }
 
-  /** The body: bytes when nothing has read it, else what a parser in front has made of it. */
+  /** The body: bytes if it is unread, otherwise the value that an earlier body parser made. */
   async #readBody(req: Request): Promise<unknown> {
-    // Never the shape of `req.body`: Express 4 makes an empty object of a body that it did not read.
+    // `req.body` decides nothing: Express 4 sets an empty object for an unread body.
     if (req.readableDidRead === false) return readBody(req, this.#body)
     const body: unknown = req.body
     if (body === undefined) {
       throw new SseError(
         'ERR_SSE_BODY_CONSUMED',
-        'The body was read before it came here, and req.body does not hold it. Mount the router before what reads it.',
+        'Other code read the body before this router, and req.body does not hold it. Mount the router before that code.',
       )
     }
     return Buffer.isBuffer(body) ? Buffer.from(body) : body
   }
 }
 
-/** The values of a batch, one JSON text a line; lines of white space are left out. Stops at the first line too many. */
+/** The values of a batch, one JSON text a line; blank lines are skipped. Stops at the first line too many. */
 function batchOf(bytes: Buffer): DataText[] {
   const values: DataText[] = []
   let line = 1
   for (let from = 0; from < bytes.length; from++) {
-    // White space before a value, and whole lines of it, at a cost of nothing but the loop.
+    // Skips white space before a value, and blank lines, without a copy.
     if (bytes[from] === LINE_FEED) line++
     if (isJsonSpace(bytes[from]!)) continue
     if (values.length === MAX_BATCH_EVENTS) {
-      throw new SseError('ERR_SSE_BATCH_TOO_LARGE', `A batch has at most ${MAX_BATCH_EVENTS} lines.`)
+      throw new SseError('ERR_SSE_BATCH_TOO_LARGE', `A batch must have at most ${MAX_BATCH_EVENTS} lines.`)
     }
     const at = bytes.indexOf(LINE_FEED, from)
     const to = at === -1 ? bytes.length : at
@@ -111,18 +113,18 @@ function mediaTypeOf(req: Request): Form {
     ?.slice(8)
     .replaceAll('"', '')
   if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')
-    throw unsupported(`The charset ${charset} is not utf-8.`)
+    throw unsupported(`The charset must be utf-8, got ${charset}.`)
   const encoding = req.headers['content-encoding']?.toLowerCase()
   if (encoding !== undefined && encoding !== 'identity' && req.readableDidRead === false) {
-    throw unsupported('A body is sent as it is, without Content-Encoding.', { 'Accept-Encoding': 'identity' })
+    throw unsupported('Content-Encoding is not supported: send the body as it is.', { 'Accept-Encoding': 'identity' })
   }
   if (type === 'application/json' || /^application\/[^/ ]+\+json$/.test(type)) return 'json'
   if (type === 'text/plain') return 'text'
   if (type === 'application/x-www-form-urlencoded') return 'form'
   if (type === 'application/x-ndjson') return 'ndjson'
   if (type === 'multipart/form-data')
-    throw unsupported('multipart/form-data is not taken: send URLSearchParams, JSON or text.')
-  throw unsupported(`${type === '' ? 'A body without Content-Type' : `The content type ${type}`} is not taken.`)
+    throw unsupported('multipart/form-data is not supported: send URLSearchParams, JSON or text.')
+  throw unsupported(`${type === '' ? 'A body without Content-Type' : `The content type ${type}`} is not supported.`)
 }
 
 function unsupported(detail: string, headers?: Record<string, string>): SseError {
@@ -131,8 +133,8 @@ function unsupported(detail: string, headers?: Record<string, string>): SseError
 }
 
 /**
- * What a key of a request begins with, and one of the application cannot: a visitor must not be able to repeat or replace
- * events that the application publishes.
+ * The prefix of keys from requests. A key of the application cannot begin with it: a visitor must not be able to repeat
+ * or replace events that the application publishes.
  */
 const FROM_HTTP = '\0'
 
@@ -140,7 +142,7 @@ const FROM_HTTP = '\0'
 function idempotencyKeyOf(req: Request): string | undefined {
   const header = req.get('Idempotency-Key')
   if (header === undefined) return undefined
-  // RFC 9651 section 3.3.3. Anything else in quotes, such as two strings for one, is not a key.
+  // RFC 9651 section 3.3.3. Any other quoted text, such as two strings for one, is not a key.
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header)
   const key = header.startsWith('"') ? quoted?.[1]?.replaceAll(/\\(["\\])/g, '$1') : header
   return FROM_HTTP + parseIdempotencyKey(key)
@@ -161,7 +163,7 @@ function isParsed(body: unknown): body is object {
   return typeof body === 'object' && body !== null && !Buffer.isBuffer(body)
 }
 
-/** The body as bytes of UTF-8. What a parser in front has made of it is copied: it is not ours to change. */
+/** The body as bytes of UTF-8. A value of an earlier body parser is copied: it must not be changed. */
 function bytesOf(body: unknown): Buffer {
   if (typeof body === 'string') return Buffer.from(body)
   if (!Buffer.isBuffer(body)) {
@@ -174,18 +176,18 @@ function bytesOf(body: unknown): Buffer {
   return body
 }
 
-/** One byte-order mark before the text is not a part of it. */
+/** A byte-order mark before the text does not belong to it. */
 function withoutMark(bytes: Buffer): Buffer {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
 }
 
-/** The value of a JSON body: its own text, or the text of what a parser in front has made of it. */
+/** The value of a JSON body: its own text, or the text of the value that an earlier body parser made. */
 function value(body: unknown): DataText {
   if (Buffer.isBuffer(body)) return jsonData(withoutMark(bytesOf(body)), 'The body')
   try {
     return encodeValue(body)
   } catch (error) {
-    // What was read without recursion may be too deep to be written with it.
+    // A value that was read without recursion may be too deep to be written with it.
     throw error instanceof RangeError ? malformed('The body is nested too deep.') : error
   }
 }

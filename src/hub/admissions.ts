@@ -1,6 +1,6 @@
 /** A request that waits for the answer of its hook. */
 export interface PendingAdmission {
-  /** Whether a `disconnect()` since the hook was asked matches what would become of the request. */
+  /** Whether a `disconnect()` since the hook was called matches the subscription that the request would open. */
   isRevoked(subscription: unknown): boolean
   /** The request is served or refused. */
   end(): void
@@ -9,8 +9,8 @@ export interface PendingAdmission {
 type Matches = (subscription: never) => boolean
 
 /**
- * The requests whose hooks have not answered yet. A `disconnect()` at that moment finds no subscription: it is kept, so
- * that a verdict from before it opens no stream after it.
+ * The requests whose hooks have not answered yet. A `disconnect()` at that moment finds no subscription. It is
+ * remembered, so that a verdict from before it cannot open a stream after it.
  */
 export class Admissions {
   readonly #pending = new Set<Matches[]>()
@@ -29,7 +29,7 @@ export class Admissions {
   }
 }
 
-/** A condition that throws revokes: the request comes back and is asked again. */
+/** A condition that throws revokes: the client reconnects and is authorised again. */
 function isMatch(matches: Matches, subscription: unknown): boolean {
   try {
     return matches(subscription as never) === true

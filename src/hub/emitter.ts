@@ -26,13 +26,13 @@ const TYPES = ['subscribe', 'unsubscribe', 'gap', 'lagging', 'refused', 'error']
 
 type Listener<K extends keyof HubEvents> = (...args: HubEvents[K]) => unknown
 
-/** Set while a listener of `error` runs, and in everything that it starts. */
+/** Set while a listener of `error` runs, and in all asynchronous work that it starts. */
 const inErrorListener = new AsyncLocalStorage<true>()
 
 /**
- * The listeners of a hub. A listener that throws or rejects disturbs nothing: its error is emitted as `error`. Errors are
- * emitted in a turn of their own. What a listener of `error` does emits no further error: a listener that publishes its
- * errors would otherwise never come to an end.
+ * The listeners of a hub. A listener that throws or rejects disturbs no other: its error is emitted as `error`. Errors
+ * are emitted in a separate turn. An error inside a listener of `error` is not emitted: a listener that publishes its
+ * errors would otherwise run forever.
  */
 export class Emitter {
   readonly #listeners = new Map<keyof HubEvents, Set<Listener<never>>>()
@@ -47,7 +47,7 @@ export class Emitter {
       listeners = new Set()
       this.#listeners.set(type, listeners)
     }
-    // Each addition of the same function is one of its own.
+    // A function that is added twice is two listeners.
     const own = inThisContext((...args: HubEvents[K]) =>
       type === 'error' ? inErrorListener.run(true, () => listener(...args)) : listener(...args),
     ) as Listener<K>

@@ -1,6 +1,6 @@
 import { type Clock, MAX_DELAY_MS } from '../clock.ts'
 
-/** Calls back at the earliest of the dates it is told, once. */
+/** Calls back once, at the earliest of the given times. */
 export class Expiry {
   readonly #clock: Clock
   readonly #onExpired: () => void
@@ -12,14 +12,14 @@ export class Expiry {
     this.#onExpired = onExpired
   }
 
-  /** Expires at `time`, in milliseconds of the wall clock, unless that was to be earlier already. */
+  /** Expires at `time`, in milliseconds of the wall clock, unless an earlier time is set. */
   until(time: number): void {
     if (time >= this.#at) return
     this.#at = time
     this.#arm()
   }
 
-  /** Calls back when the time is over although the timer has not fired: it does not run while a machine sleeps. */
+  /** Calls back if the time has passed although the timer has not fired: timers stop while a machine sleeps. */
   check(): void {
     if (Number.isFinite(this.#at) && this.#clock.now() >= this.#at) this.#onExpired()
   }
@@ -32,7 +32,7 @@ export class Expiry {
   #arm(): void {
     this.#clock.clearTimeout(this.#timer)
     const ms = Math.max(0, this.#at - this.#clock.now())
-    // A timer reaches no further than 24 days, and the wall clock may have been stepped meanwhile.
+    // A timer reaches no further than 24 days, and the wall clock may have been stepped since.
     this.#timer = this.#clock.setTimeout(
       () => (this.#clock.now() >= this.#at ? this.#onExpired() : this.#arm()),
       Math.min(ms, MAX_DELAY_MS),

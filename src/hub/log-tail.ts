@@ -13,17 +13,17 @@ const MAX_EVENTS = 10_000
 const MAX_BYTES = 16 * 1024 * 1024
 
 /**
- * What the broker handed over most recently, whatever retention says, and the position it reaches: 10,000 events or
- * 16 MiB. A subscriber that is only a little behind is served from here, synchronously and with the frames that
- * everybody else got. The tail lacks what was published before a selector was subscribed, and it reports no losses of
- * the history: it may serve a selector only from a position at which a read reached the end of the log.
+ * The newest events that the broker has handed over, independent of retention, and the position of the last one: 10,000
+ * events or 16 MiB. A subscriber that is only a little behind is served from here, synchronously and with the same
+ * frames as all others. The tail lacks events from before a selector was subscribed, and it reports no losses of the
+ * history. So it may serve a selector only from a position at which a read reached the end of the log.
  */
 export class LogTail {
   /** In the order of the log; the first `#head` places are free. */
   #items: Item[] = []
   #head = 0
   #bytes = 0
-  /** Everything after this `seq` is here. */
+  /** The tail has every event after this `seq`. */
   #floor = 0
   #top: Cursor = { epoch: '', seq: 0 }
 
@@ -32,7 +32,7 @@ export class LogTail {
     return this.#top
   }
 
-  /** Takes a batch that was handed over, and moves the top. A new epoch keeps nothing of the earlier one. */
+  /** Adds a batch that was handed over, and moves the top. A new epoch drops the events of the earlier one. */
   append(batch: readonly (StoredEvent | Loss)[], top: Cursor): void {
     if (top.epoch !== this.#top.epoch) this.reset({ epoch: top.epoch, seq: this.#top.seq })
     this.#top = top
@@ -45,14 +45,14 @@ export class LogTail {
       }
     }
     while (this.#items.length - this.#head > MAX_EVENTS || this.#bytes > MAX_BYTES) this.#drop()
-    // Moving the rest up costs nothing on average when it happens once for every half.
+    // Moving the rest once for every half costs nothing on average.
     if (this.#head > 1_000 && this.#head * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#head)
       this.#head = 0
     }
   }
 
-  /** Forgets everything: the tail begins anew at `top`. */
+  /** Drops all events: the tail starts again at `top`. */
   reset(top: Cursor): void {
     this.#items = []
     this.#head = 0
@@ -61,7 +61,9 @@ export class LogTail {
     this.#top = top
   }
 
-  /** The page after `after`, up to the top when it is the last; undefined when the tail does not reach back that far. */
+  /**
+   * The page after `after`, up to the top if it is the last one; undefined if the tail does not reach back that far.
+   */
   read(after: Cursor, selector: Selector, limit: PageLimit): Page | undefined {
     const { epoch } = this.#top
     if (after.epoch !== epoch || after.seq < this.#floor) return undefined

@@ -9,31 +9,32 @@ export interface HubOptions {
   /** The log. Default: `memoryBroker()`, with the hub's clock. */
   broker?: Broker | undefined
   /**
-   * What happens to a live subscriber past its high-water mark. `'replay'` (default): it is served from history when
-   * its socket has drained, and goes live again. `'disconnect'`: it is closed with `'slow'`, and comes back.
+   * The treatment of a live subscriber over its high-water mark. `'replay'` (default): it is served from history when
+   * its socket has drained, and becomes live again. `'disconnect'`: it is closed with `'slow'`, and reconnects.
    */
   slowSubscriber?: 'replay' | 'disconnect' | undefined
   /**
-   * How many bytes may wait for a subscriber before it is no longer live. Tested after a write, so that what waits is
-   * at most this and one batch or page. Default and least 65 536; raised to what the socket itself holds.
+   * Bytes that may wait for a subscriber before it is no longer live. Checked after a write, so the maximum is this and
+   * one batch or page. Default and minimum 65,536; raised to the size of the socket's own buffer.
    */
   highWaterMarkBytes?: number | undefined
   /**
-   * After how many milliseconds without any progress a lagging subscriber is closed with `'slow'`, or with `'error'`
-   * when it is the broker that does not answer. Default 30 000; 0 = never.
+   * Milliseconds without any progress until a lagging subscriber is closed with `'slow'`, or with `'error'` if the
+   * broker does not answer. Default 30,000; 0 = never.
    */
   maxLagMs?: number | undefined
-  /** Subscribed streams at a time; more are told to come back. Default 0 = no limit. */
+  /** Subscribed streams at a time; further ones are asked to reconnect later. Default 0 = no limit. */
   maxStreams?: number | undefined
   /** The same for one address (`req.ip`; IPv6 by /64): set `trust proxy` first. Default 0 = no limit. */
   maxStreamsPerAddress?: number | undefined
   /** Channels and patterns of one subscription. Default 64; at least 1. */
   maxChannelsPerSubscription?: number | undefined
-  /** Bytes of one encoded event; a larger one is refused at publish. Default 1 048 576. */
+  /** Bytes of one encoded event; a larger event is refused at publish. Default 1,048,576. */
   maxEventBytes?: number | undefined
   /**
-   * A Standard Schema (Zod, Valibot, ArkType) for the data of a channel or pattern; a name wins over patterns. What is
-   * published in code or by POST is checked, and refused with ERR_SSE_DATA_INVALID (422). It is published as it was given.
+   * A Standard Schema (Zod, Valibot, ArkType) for the data of a channel or pattern; a name takes precedence over
+   * patterns. It checks data that is published in code or by POST, and refuses it with ERR_SSE_DATA_INVALID (422). The
+   * data is published unchanged.
    */
   schemas?: Readonly<Record<string, Schema | undefined>> | undefined
   /** Time. Default: the system's. */

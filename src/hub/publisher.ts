@@ -9,36 +9,39 @@ import { nextTurn } from '../server-clock.ts'
 
 /** Options of a publish. */
 export interface PublishOptions {
-  /** The event type. Default: none, which a browser hands to `onmessage`. Not `open`, `error`, `hub.*`; no CR, LF, NUL. */
+  /**
+   * The event type. Default: none, which a browser passes to `onmessage`. Not `open`, `error`, `hub.*`; no CR, LF, NUL.
+   */
   event?: string | undefined
   /**
-   * Names this event, 1–200 printable ASCII characters, within its channel: publishing it again within 10 minutes gives
-   * the first receipt with `duplicate: true`; another payload under the same key is ERR_SSE_IDEMPOTENCY_MISMATCH.
+   * Names this event within its channel, 1–200 printable ASCII characters. Publishing it again within 10 minutes
+   * returns the first receipt with `duplicate: true`; another payload under the same key is
+   * ERR_SSE_IDEMPOTENCY_MISMATCH.
    */
   idempotencyKey?: string | undefined
   /**
-   * 1–200 characters. A lagging or resuming subscriber gets, of events with the same channel and key, only the newest;
-   * that is no gap. Live subscribers get them all.
+   * 1–200 characters. A lagging or resuming subscriber receives only the newest event per channel and key, without a
+   * gap. Live subscribers receive all of them.
    */
   conflationKey?: string | undefined
 }
 
-/** What publishing an event gives back. */
+/** The result of publishing an event. */
 export interface PublishReceipt {
   /** Its event ID. */
   readonly id: string
   readonly channel: string
-  /** It had been published before under the same idempotency key; `id` is that one's. */
+  /** The event was published before with the same idempotency key; `id` is the ID of the first one. */
   readonly duplicate: boolean
-  /** Open subscriptions of this process that match, live or catching up, at this moment; 0 for a duplicate. */
+  /** Open subscriptions of this process that match now, live or catching up; 0 for a duplicate. */
   readonly localSubscribers: number
 }
 
-/** What brokers take in one commit at most. A group is never cut, whatever its size. */
+/** The maximum that brokers accept in one commit. A group is never split, whatever its size. */
 export const MAX_BATCH_EVENTS = 1_000
 const MAX_BATCH_BYTES = 1_048_576
 
-/** Checks and encodes an event. Throws what is wrong with it; nothing has happened then. */
+/** Checks and encodes an event. Throws the error of an invalid argument; nothing has happened then. */
 export function newEvent(
   channel: unknown,
   data: unknown,
@@ -62,7 +65,7 @@ export function newEvent(
   )
 }
 
-/** The same for data that is text already, and for keys that were checked. */
+/** The same for data that is already text, and for keys that were checked. */
 export function encodeNewEvent(
   given: Pick<NewEvent, 'channel' | 'idempotencyKey' | 'conflationKey' | 'batch'> & {
     data: DataText
@@ -77,7 +80,7 @@ export function encodeNewEvent(
   if (bytes > maxEventBytes || isLargeInEnvelope(channel, event, data, 2 * maxEventBytes)) {
     throw new SseError(
       'ERR_SSE_EVENT_TOO_LARGE',
-      `An encoded event has at most ${maxEventBytes} bytes, and at most twice that in an envelope (maxEventBytes).`,
+      `An encoded event must have at most ${maxEventBytes} bytes, and at most twice that in an envelope (maxEventBytes).`,
     )
   }
   const keys = { conflationKey, idempotencyKey, ...(batch === undefined ? {} : { batch }) }
@@ -108,12 +111,12 @@ export function parseConflationKey(key: unknown): string {
   )
 }
 
-/** Throws when a batch is more than one commit can be. */
+/** Throws if a batch is too large for one commit. */
 export function assertBatch(events: readonly NewEvent[]): void {
   if (events.length > MAX_BATCH_EVENTS || sizeOf(events) > MAX_BATCH_BYTES) {
     throw new SseError(
       'ERR_SSE_BATCH_TOO_LARGE',
-      `A batch has at most ${MAX_BATCH_EVENTS} events and ${MAX_BATCH_BYTES} bytes of encoded text: it is one commit. Send several.`,
+      `A batch must have at most ${MAX_BATCH_EVENTS} events and ${MAX_BATCH_BYTES} bytes of encoded text, because it is one commit. Send several batches.`,
     )
   }
 }
@@ -126,8 +129,8 @@ interface Call {
 }
 
 /**
- * Collects what one turn of the event loop publishes, and hands it to the broker in one call: joining happens before the
- * log, so there is no moment at which an event is in the log and not yet written to those who are live.
+ * Collects the events of one turn of the event loop, and passes them to the broker in one call. Events are joined
+ * before the log, so no event is ever in the log without having been written to the live subscriptions.
  */
 export class Publisher {
   readonly #broker: Broker
@@ -151,12 +154,12 @@ export class Publisher {
     })
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no publish is in progress. */
   async settled(): Promise<void> {
     if (this.#unsettled.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
   }
 
-  /** Gives up on what is still under way: whether it was kept is not known any more. */
+  /** Gives up the publishes in progress: their outcome is unknown. */
   abandon(): void {
     const error = new SseError(
       'ERR_SSE_PUBLISH_UNKNOWN',
@@ -198,7 +201,7 @@ export class Publisher {
       )
   }
 
-  /** `outcome`: receipts, or what went wrong. */
+  /** `outcome`: receipts, or the error. */
   #settle(group: Call, outcome: unknown): void {
     if (!this.#unsettled.delete(group)) return
     if (Array.isArray(outcome)) group.resolve(outcome)

@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts'
 import { nextTurn } from '../server-clock.ts'
 
-/** Somebody who is catching up. */
+/** A subscription that is catching up. */
 export interface Catching {
-  /** Takes one page, if it can be had at once. Returns the bytes that were written. */
+  /** Writes one page, if one is available at once. Returns the number of bytes written. */
   step(): number
 }
 
@@ -11,12 +11,12 @@ const ROUND_BYTES = 2 * 1024 * 1024
 const ROUND_MS = 5
 
 /**
- * Serves those who are catching up in turn, one page each: a round goes on until 2 MiB or 5 ms, then the event loop
- * lets everybody else run. Replay is paced, never capped: a cap would have to be told as a gap.
+ * Serves the subscriptions that are catching up in turn, one page each. A round ends after 2 MiB or 5 ms, and then the
+ * event loop runs other code. Replay is paced, never capped: a cap would have to be reported as a gap.
  */
 export class Pump {
   readonly #clock: Clock
-  /** Who waits for a turn, in order. */
+  /** The subscriptions that wait for a turn, in order. */
   readonly #queue = new Set<Catching>()
   #scheduled = false
 
@@ -40,7 +40,7 @@ export class Pump {
     this.#scheduled = false
     const end = this.#clock.monotonic() + ROUND_MS
     let bytes = 0
-    // Those who come back to the queue in this round are served in the next: each gets one page.
+    // Members that return to the queue in this round are served in the next: each gets one page.
     const round = [...this.#queue]
     for (const member of round) {
       if (bytes >= ROUND_BYTES || this.#clock.monotonic() > end) break

@@ -1,22 +1,22 @@
 import type { Broker, Page, PageLimit, Selector } from '../broker/broker.ts'
 import { type Cursor, formatCursor } from '../protocol/cursor.ts'
 
-/** A page is at most this: small enough to be written in one go to a peer whose pace nobody knows. */
+/** The maximum of a page: small enough for one write to a peer of unknown speed. */
 export const PAGE: PageLimit = { events: 250, bytes: 65_536 }
-/** What `rewind` takes at most. */
+/** The maximum of a `rewind`. */
 export const REWIND: PageLimit = { events: 1_000, bytes: 1_048_576 }
 
 const MAX_IN_FLIGHT = 16
 
 interface Read {
   readonly page: Promise<Page | undefined>
-  /** Whether any of those who asked still wants it. */
+  /** Whether any of the callers still wants it. */
   readonly wanted: (() => boolean)[]
 }
 
 /**
- * The reads of a hub: at most 16 at a time, and equal ones that are under way are one. A thousand clients that
- * reconnect with the same cursor cost one read.
+ * The reads of a hub: at most 16 at a time, and equal reads in progress are shared. A thousand clients that reconnect
+ * with the same cursor cost one read.
  */
 export class Reads {
   readonly #broker: Broker
@@ -28,7 +28,7 @@ export class Reads {
     this.#broker = broker
   }
 
-  /** A page after `after`. Resolves with undefined when nobody wanted it any more. */
+  /** A page after `after`. Resolves with undefined if no caller wants it any longer. */
   read(after: Cursor | undefined, selector: Selector, wanted: () => boolean): Promise<Page | undefined> {
     const key = after === undefined ? '' : formatCursor(after)
     return this.#share(key, selector, wanted, () => this.#broker.read(after, selector, PAGE))
@@ -53,7 +53,7 @@ export class Reads {
     const asked = [wanted]
     const page = this.#turn(
       () => (asked.some((still) => still()) ? read() : undefined),
-      // From here on the log may have moved on without the page: a later reader asks anew.
+      // From here on the log may have grown beyond the page: a later caller needs a new read.
       () => bySelector.delete(key),
     )
     bySelector.set(key, { page, wanted: asked })
@@ -67,7 +67,7 @@ export class Reads {
       return await read()
     } finally {
       done()
-      // The place goes to the next in line.
+      // The next caller in the queue takes the place.
       const next = this.#queue.shift()
       if (next === undefined) this.#inFlight--
       else next()

@@ -14,10 +14,10 @@ export interface Replay {
 
 const NOTHING: Replay = { frame: undefined, events: 0, gaps: [] }
 
-/** A page that several are served is joined once. */
+/** A page for several readers is joined once. */
 const made = new WeakMap<Page, Map<string, Replay>>()
 
-/** Joins the items of a page. `from` is where the reader of the page stood, as its gaps say it. */
+/** Joins the items of a page. `from` is the position of the reader, which its gaps contain. */
 export function replayOf(page: Page, form: FrameForm, from: string): Replay {
   if (page.items.length === 0) return NOTHING
   let byForm = made.get(page)
@@ -57,8 +57,9 @@ export function gapOf(loss: Loss, page: Page, from: string): Gap {
 }
 
 /**
- * Of events of the same channel and key only the last stays, at its own place. A fold within one page: what stays is
- * later than what it replaces, so a cut anywhere resumes correctly, and it is no loss.
+ * Of events with the same channel and key, only the last stays, at its own place. This happens within one page only.
+ * The event that stays is later than those it replaces, so a cut at any point resumes correctly, and no gap is
+ * reported.
  */
 function conflate(items: Page['items']): readonly (StoredEvent | Loss)[] {
   const newest = new Map<string, StoredEvent>()

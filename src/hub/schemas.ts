@@ -3,9 +3,9 @@ import { isPattern, PatternTree, parseChannelOrPattern } from '../channel-name.t
 import { SseError } from '../errors.ts'
 import { wrongOption } from '../option.ts'
 
-// [spec] https://standardschema.dev: the types that are needed here, so that no package is.
+// [spec] https://standardschema.dev: only the types that are used here, so no package is needed.
 
-/** What a schema finds wrong with a value. */
+/** A problem that a schema found in a value. */
 export interface SchemaIssue {
   readonly message: string
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
@@ -23,12 +23,12 @@ export interface Schema<Output = unknown> {
   }
 }
 
-/** What is published to each channel is checked by the schema of its name, else of the first pattern that covers it. */
+/** Checks published data with the schema of its channel's name, or of the first pattern that matches it. */
 export class Schemas {
   readonly #exact = new Map<string, Schema>()
   readonly #patterns = new PatternTree<Schema>()
 
-  /** Throws a TypeError that names what is not a channel, a pattern or a schema. */
+  /** Throws a TypeError for a key that is not a channel or pattern, and for a value that is not a schema. */
   constructor(schemas: Readonly<Record<string, Schema | undefined>>) {
     for (const [name, schema] of Object.entries(schemas)) {
       parseChannelOrPattern(name)
@@ -40,7 +40,7 @@ export class Schemas {
     }
   }
 
-  /** Rejects with ERR_SSE_DATA_INVALID for the first event whose data its schema refuses. The data stays as it is. */
+  /** Rejects with ERR_SSE_DATA_INVALID for the first event whose data its schema refuses. The data stays unchanged. */
   async assert(events: readonly NewEvent[]): Promise<void> {
     for (const { channel, data, json } of events) {
       const schema = this.#schemaOf(channel)

@@ -2,21 +2,21 @@ import type { Clock } from '../clock.ts'
 
 /** Options of `close()`. */
 export interface HubCloseOptions {
-  /** Milliseconds it may take. Default 10 000. */
+  /** Milliseconds until the hub must have closed. Default 10,000. */
   timeoutMs?: number | undefined
-  /** The reconnection times that streams are given, least and most. Default [2 000, 10 000]. */
+  /** The smallest and the largest reconnection time to send. Default [2,000, 10,000]. */
   retryMs?: readonly [least: number, most: number] | undefined
 }
 
 export const SHUTDOWN_RETRY_MS = [2_000, 10_000] as const
 
 const STEP_MS = 20
-/** Streams a second that are ended at least, so that a small hub closes at once. */
+/** The minimum of streams that are ended per second, so that a small hub closes at once. */
 const MIN_PER_SECOND = 500
 
 /**
- * Ends what there is, evenly, so that those who come back do not come together: over four fifths of the time, or
- * faster at 500 a second. Resolves when all are ended.
+ * Ends all items evenly, so that their clients do not reconnect together: over four fifths of the time, or faster at
+ * 500 a second. Resolves when all are ended.
  */
 export async function endEvenly<T>(
   all: readonly T[],
@@ -50,5 +50,5 @@ export function parseRetryRange(range: unknown): readonly [number, number] {
   if (Array.isArray(range) && range.length === 2 && range.every(Number.isSafeInteger) && range[0] <= range[1]) {
     return [range[0], range[1]]
   }
-  throw new TypeError('The option retryMs is two whole numbers of milliseconds, the least and the most.')
+  throw new TypeError('Option `retryMs` must be two whole numbers of milliseconds, the smallest and the largest.')
 }

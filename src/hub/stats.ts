@@ -1,38 +1,40 @@
 import type { CloseReason } from '../errors.ts'
 import type { Fault, GapReason } from './notice.ts'
 
-/** How a subscription began: at the end of the log, where it had stopped, or with a gap because it could not. */
+/**
+ * The start of a subscription: at the end of the log, where it had stopped, or with a gap because that was impossible.
+ */
 export type Beginning = 'new' | 'resumed' | Fault
 
-/** What is there now. */
+/** The current state. */
 export interface LiveStats {
   /** Streams that have begun. */
   streams: number
-  /** The same and those that are about to begin. */
+  /** The same, including those that are about to begin. */
   subscriptions: number
-  /** Different channels and patterns that somebody listens to. */
+  /** Different channels and patterns with a subscription. */
   channels: number
   /** Bytes that wait in memory for slow peers. */
   bufferedBytes: number
 }
 
-/** What has happened since the hub was made. */
+/** The totals since the hub was made. */
 export interface CountedStats {
   /** Events published here, duplicates not counted. */
   published: number
   /** Events written, once for each subscription. */
   delivered: number
-  /** How subscriptions began. */
+  /** Subscriptions by the way they began. */
   resumed: Record<Beginning, number>
-  /** Gaps that were told. */
+  /** Gaps that were reported, by reason. */
   gaps: Record<GapReason, number>
-  /** How often a live subscriber fell behind. */
+  /** The number of times that a live subscriber fell behind. */
   lagged: number
-  /** How open subscriptions ended. */
+  /** Open subscriptions that ended, by reason. */
   closes: Record<CloseReason, number>
 }
 
-/** A snapshot of a hub. A plain object: changing it changes nothing. */
+/** A snapshot of a hub. A plain object: changing it has no effect. */
 export type HubStats = LiveStats & CountedStats
 
 export function emptyStats(): CountedStats {

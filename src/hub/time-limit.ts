@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 
-/** What `promise` settles with, or a rejection with `makeError()` when that takes longer than `ms`. */
+/** Settles as `promise` does, or rejects with `makeError()` after `ms`. */
 export async function withinTime<T>(
   clock: Clock,
   ms: number,

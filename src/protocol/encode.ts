@@ -1,10 +1,10 @@
 import type { EventId, EventType, ReconnectionTime } from './fields.ts'
 
-// Text of an event stream. Everything here ends with a line feed, and an event with its blank line, so pieces can be
+// Text of an event stream. Every piece ends with a line feed, and an event with its blank line, so pieces can be
 // written one after the other in any order.
 // [spec] https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
-/** [spec] end-of-line = ( cr lf / cr / lf ). Nothing else ends a line, U+2028 neither. */
+/** [spec] end-of-line = ( cr lf / cr / lf ). Nothing else ends a line, not even U+2028. */
 const END_OF_LINE = /\r\n|\r|\n/
 const MAY_END_LINE = /[\r\n]/
 
@@ -17,8 +17,8 @@ function lines(name: 'data' | '', text: string): string {
 }
 
 /**
- * The block of an event without its `id` line: `event`, `data`, and the blank line that dispatches it. A caller puts
- * `id: …` in front. Empty data is still a `data` line: [spec] #dispatchMessage drops an event that has none.
+ * The block of an event without its `id` line: `event`, `data`, and the blank line that dispatches it. The caller puts
+ * `id: …` in front. Empty data is still a `data` line: [spec] #dispatchMessage drops an event without one.
  */
 export function encodeFields(event: EventType | undefined, data: string): string {
   return `${event === undefined ? '' : `event: ${event}\n`}${lines('data', data)}\n`
@@ -29,17 +29,17 @@ export function encodeId(id: EventId | string): string {
   return `id: ${id}\n`
 }
 
-/** A comment, which clients skip. No blank line: some clients take one for an empty event. */
+/** A comment, which clients skip. It has no blank line: some clients take a blank line for an empty event. */
 export function encodeComment(text: string): string {
   return text === '' ? ':\n' : lines('', text)
 }
 
-/** The `retry` line. [spec] It takes effect by itself, without a blank line. */
+/** The `retry` line. [spec] It takes effect on its own, without a blank line. */
 export function encodeReconnectionTime(ms: ReconnectionTime): string {
   return `retry: ${ms}\n`
 }
 
-/** The data of an event in envelope form, in which a stream of several channels tells its events apart. */
+/** The data of an event in envelope form, which names the channel of each event on a stream with several channels. */
 export function encodeEnvelope(channel: string, event: string | undefined, data: string, json: boolean): string {
   const type = event === undefined ? '' : `,"event":${JSON.stringify(event)}`
   return `{"channel":${JSON.stringify(channel)}${type},"data":${json ? data : JSON.stringify(data)}}`
@@ -52,11 +52,11 @@ export interface DataText {
 }
 
 /**
- * A value as the text of `data`: a string as it is, anything else as JSON. Throws a TypeError for what JSON would drop
- * or distort without a word: `undefined`, functions, symbols, BigInt, cycles, Map, Set, and bytes.
+ * A value as the text of `data`: a string as it is, anything else as JSON. Throws a TypeError for values that JSON
+ * would drop or distort silently: `undefined`, functions, symbols, BigInt, cycles, Map, Set, and bytes.
  */
 export function encodeValue(value: unknown): DataText {
-  // A lone surrogate has no UTF-8: it is replaced here, once, so that every form and every broker has the same text.
+  // A lone surrogate has no UTF-8. It is replaced here, once, so that every form and every broker has the same text.
   if (typeof value === 'string') return { text: value.toWellFormed(), json: false }
   if (value instanceof Map || value instanceof Set) {
     throw new TypeError(
@@ -78,5 +78,5 @@ export function encodeValue(value: unknown): DataText {
 
 function describe(value: unknown): string {
   if (value === undefined) return 'undefined'
-  return typeof value === 'object' ? 'an object whose toJSON() says undefined' : `a ${typeof value}`
+  return typeof value === 'object' ? 'an object whose toJSON() returns undefined' : `a ${typeof value}`
 }

@@ -1,7 +1,7 @@
 import { SseError } from '../errors.ts'
 
-// Values that were checked once and can be written to the wire as they are. The only way to get one is its parse
-// function, so a line break in a field, which would start another field, cannot get past the type checker.
+// Values that were checked once and can be written to the wire as they are. Only the parse functions make them, so a
+// line break in a field, which would start another field, cannot pass the type checker.
 // [spec] https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
 declare const valid: unique symbol
@@ -13,23 +13,24 @@ export type EventType = string & { readonly [valid]: 'EventType' }
 /** The value of a `retry` field in milliseconds. */
 export type ReconnectionTime = number & { readonly [valid]: 'ReconnectionTime' }
 
-/** Event types with this prefix are the hub's own. */
+/** Event types with this prefix belong to the hub. */
 export const RESERVED_PREFIX = 'hub.'
 
 /**
- * An event ID: 1–128 characters of printable ASCII without the space. Throws ERR_SSE_EVENT_ID otherwise.
+ * An event ID: 1–128 characters of printable ASCII without the space. Otherwise throws ERR_SSE_EVENT_ID.
  *
- * [spec] #the-last-event-id-header: the ID comes back as a request header, so what a header cannot carry (a control
- * character, an outer space, anything beyond Latin-1) would end or freeze some client's reconnection for good.
+ * [spec] #the-last-event-id-header: the client sends the ID back as a request header. A character that a header cannot
+ * carry (a control character, an outer space, anything beyond Latin-1) would permanently stop the reconnection of some
+ * clients.
  */
 export function parseEventId(value: unknown): EventId {
   if (typeof value === 'string' && /^[\x21-\x7e]{1,128}$/.test(value)) return value as EventId
-  throw new SseError('ERR_SSE_EVENT_ID', 'An event ID (id) is 1-128 characters of printable ASCII without spaces.')
+  throw new SseError('ERR_SSE_EVENT_ID', 'An event ID (id) must be 1-128 characters of printable ASCII without spaces.')
 }
 
 /**
- * An event type: any text without CR, LF and NUL. `open` and `error` are refused because a browser fires events of
- * these names itself, and `hub.…` because it belongs to the hub. Throws ERR_SSE_EVENT_TYPE otherwise.
+ * An event type: any text without CR, LF and NUL. `open` and `error` are refused because a browser fires events with
+ * these names on its own, and `hub.…` because it belongs to the hub. Otherwise throws ERR_SSE_EVENT_TYPE.
  */
 export function parseEventType(value: unknown): EventType {
   if (typeof value !== 'string' || value === '' || /[\r\n\0]/.test(value) || !value.isWellFormed()) {
@@ -52,11 +53,14 @@ const MAX_RECONNECTION_TIME = 3_600_000
  * Throws a TypeError for anything but an integer, which clients would ignore.
  */
 export function parseReconnectionTime(ms: unknown): ReconnectionTime {
-  if (!Number.isSafeInteger(ms)) throw new TypeError('A reconnection time (retry) is a whole number of milliseconds.')
+  if (!Number.isSafeInteger(ms))
+    throw new TypeError('A reconnection time (retry) must be a whole number of milliseconds.')
   return Math.min(Math.max(ms as number, MIN_RECONNECTION_TIME), MAX_RECONNECTION_TIME) as ReconnectionTime
 }
 
-/** A reconnection time between `base` and twice that, so that clients cut together do not come back together. */
+/**
+ * A reconnection time between `base` and twice that, so that clients that were cut together do not reconnect together.
+ */
 export function randomReconnectionTime(base: number, spread = base): ReconnectionTime {
   return parseReconnectionTime(base + Math.floor(Math.random() * spread))
 }

@@ -6,8 +6,8 @@ const CRLF = '\r\n'
  */
 export class Frame {
   /**
-   * The text as one chunk of an HTTP/1.1 body: its length in hexadecimal, CRLF, the bytes, CRLF. Kept instead of the
-   * bare bytes because they are a view into it, while the other way round would be a copy.
+   * The text as one chunk of an HTTP/1.1 body: its length in hexadecimal, CRLF, the bytes, CRLF. The chunk is kept
+   * instead of the bare bytes, because the bytes are a view into it; the other way round would need a copy.
    */
   readonly chunk: Buffer
   /** Where the bytes begin in `chunk`. */
@@ -23,7 +23,8 @@ export class Frame {
     const length = Buffer.byteLength(text)
     if (length === 0) throw new TypeError('A frame must not be empty.')
     const head = length.toString(16) + CRLF
-    // Not of the shared pool: an event that is kept would keep 8 KiB with it, and with them those that are not.
+    // Not from the shared pool: a kept event would keep 8 KiB of the pool with it, including the bytes of events that
+    // are not kept.
     const chunk = Buffer.allocUnsafeSlow(head.length + length + 2)
     chunk.write(head, 0, 'latin1')
     chunk.write(text, head.length, 'utf8')
@@ -50,13 +51,13 @@ export class Frame {
     return this.chunk.length - this.#start - 2
   }
 
-  /** The bare text, for a body that somebody else frames. */
+  /** The bare text, for a body that other code frames. */
   get bytes(): Buffer {
     return this.chunk.subarray(this.#start, this.chunk.length - 2)
   }
 }
 
-/** How the events of a stream look: each as it was published, or wrapped with the name of its channel. */
+/** The form of the events of a stream: each as it was published, or wrapped with the name of its channel. */
 export type FrameForm = 'plain' | 'envelope'
 
 /** The length of `text` in bytes once it is encoded. */

@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts'
 import { nextTurn } from '../server-clock.ts'
 
-/** Who is reminded at every interval. */
+/** A stream that gets a call at every interval. */
 export interface Beating {
   heartbeat(): void
 }
 
-/** How many are served before the event loop gets its turn: a round over 10,000 streams would hold it for long. */
+/** The number of calls before the event loop gets its turn: a round over 10,000 streams would block it for long. */
 const SLICE = 1_000
 
 /** One timer for all streams of one clock and interval; it runs only while there are any. */

@@ -1,37 +1,40 @@
 import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-// Node keeps a parser, a request and a response for every connection, and they hold each other: nearly 20 KiB with those
-// of Express. A stream that only writes needs none of them. Here they are let go of while the connection stays: Node's own
-// listeners are taken off the socket, the parser goes back to where Node has it from, and who comes back to the response
-// finds it joined to its socket again.
+// Node keeps a parser, a request and a response for every connection, and they reference each other: nearly 20 KiB
+// including Express's own data. A stream that only writes needs none of them. This module releases them while the
+// connection stays: it removes Node's own listeners from the socket, and returns the parser to Node's pool. Code that
+// uses the response later finds it joined to its socket again.
 //
-// This relies on names inside Node. So everything that it relies on is looked at first, and where anything is other than
-// expected nothing is touched: the stream is the ordinary one. Only what Node itself does with a connection that it lets
-// go of (an upgrade, the end of a response) is done here, by Node's own functions.
+// This relies on names inside Node, so all of them are checked first. If anything differs from the expectation, nothing
+// is changed and the stream is ordinary. The module does only the steps that Node itself does with a connection that it
+// releases (an upgrade, the end of a response), with Node's own functions.
 
-/** The listeners that Node has on the socket of a server connection. There is exactly one of each while it serves it. */
+/** The listeners of Node on the socket of a server connection. There is exactly one of each while Node serves it. */
 const OF_NODE = [
-  // Not called while the parser reads the socket by itself, and the reason why the socket flows.
+  // Not called while the parser reads the socket itself, but the reason why the socket flows.
   ['data', 'bound socketOnData'],
   // The peer has sent its FIN: ends our side. Replaced by `endToo`.
   ['end', 'bound socketOnEnd'],
-  // Frees the parser, and aborts requests that have not closed. Called here, once, because it is the way to free it.
+  // Frees the parser, and aborts requests that have not closed. Called once, here, because only this call frees the
+  // parser.
   ['close', 'bound socketOnClose'],
-  // 'drain' of the response. Kept with the response for when somebody comes back to it.
+  // 'drain' of the response. Kept with the response, for code that uses it later.
   ['drain', 'bound socketOnDrain'],
   // 'clientError', then destroys. Replaced by `ignore`: the socket destroys itself.
   ['error', 'socketOnError'],
-  // `server.timeout`. It goes with the timer.
+  // `server.timeout`. Removed together with the timer.
   ['timeout', 'socketOnTimeout'],
   // These start and stop the reading of the parser.
   ['resume', 'onSocketResume'],
   ['pause', 'onSocketPause'],
-  // 'close' of the response. `assignSocket` puts it on again.
+  // 'close' of the response. `assignSocket` adds it again.
   ['close', 'onServerResponseClose'],
 ] as const
 
-/** What a response is used through, and nobody has replaced: a session, say, wraps `end` to be told of the end. */
+/**
+ * The methods of a response. If other code has replaced one, it uses the response: a session, for example, wraps `end`.
+ */
 const METHODS = [
   'on',
   'addListener',
@@ -46,15 +49,17 @@ const METHODS = [
 type Method = (...args: unknown[]) => unknown
 type Methods = Record<(typeof METHODS)[number], Method>
 const own = ServerResponse.prototype as unknown as Methods
-/** As they were when this module was loaded. */
+/** The methods at the time when this module was loaded. */
 const methods = new Map(METHODS.map((name) => [name, own[name]]))
 
-/** Bytes that a peer may send on a connection of which nothing is read any more. */
+/** Bytes that a peer may send on a connection that is no longer read. */
 const MAX_SURPLUS = 4_096
-/** How long a peer may take to end its side once we have ended ours. Node's keep-alive timeout would have done this. */
+/**
+ * The time that a peer has to end its side after we have ended ours. Node's keep-alive timeout would have limited it.
+ */
 const HANG_UP_MS = 5_000
 
-/** Node's listener for 'drain', on a response that was let go of. */
+/** Node's listener for 'drain', on a response that was let go. */
 const DRAIN = Symbol('express-sse-hub.drain')
 
 type Listener = (...args: unknown[]) => void
@@ -63,23 +68,24 @@ type Response = ServerResponse & { [DRAIN]?: Listener | undefined }
 /** Node's listeners by name, of a connection that can be let go. */
 type Found = Map<string, readonly [event: string, listener: Listener]>
 
-/** Whether this Node is as expected; undefined until the first connection has told. */
+/** Whether this version of Node is as expected; undefined until the first connection has shown it. */
 let isKnown: boolean | undefined
 
 /**
- * Lets go of the parser and the request of this response, and of the response, in a later turn; calls `done` when that
- * has happened. It does not happen, and nothing is said, where somebody else has a use for any of them. `onClose` is the
- * one listener for the 'close' of the response, and there is one for 'prefinish'. To be called only for a response that
- * is bare (see `isBareChunked`), whose head is out.
+ * Releases the parser and the request of this response, and the response, in a later turn, and then calls `done`. If
+ * other code still uses one of them, nothing happens, silently. `onClose` is the only listener for 'close' of the
+ * response, and there is one for 'prefinish'. Call it only for a bare response (see `isBareChunked`) whose head is
+ * sent.
  */
 export function letGo(res: ServerResponse, onClose: () => void, done: () => void): void {
-  // Not now: the native parser is still on the stack. And what a handler does after this call is to be seen, too.
+  // Not at once: the native parser is still on the stack, and listeners that the handler adds after this call count
+  // too.
   if (isKnown !== false) setImmediate(consume, res, onClose, done)
 }
 
 /**
- * A request that was read to its end closes by itself, and hears of nothing afterwards. One that nobody has read would
- * close with the socket, as aborted: so it is read, where there is nothing in it and nobody listens.
+ * A request that was read completely closes on its own, and gets no further events. An unread request would close with
+ * the socket, as aborted. So this reads it, if it has no body and no listeners.
  */
 function consume(res: ServerResponse, onClose: () => void, done: () => void): void {
   if (survey(res, onClose) === undefined) return
@@ -93,26 +99,26 @@ function take(res: Response, onClose: () => void, done: () => void): void {
   if (found === undefined || !res.req.closed) return
   const socket = res.req.socket as Connection
   res.detachSocket(socket)
-  // One by one, because others have listeners there as well.
+  // One by one, because other code has listeners there as well.
   for (const [event, listener] of found.values()) socket.removeListener(event, listener)
   found.get('bound socketOnClose')![1].call(socket)
   if (socket.parser != null) warn('the parser was not freed')
   res[DRAIN] = found.get('bound socketOnDrain')![1]
   Object.setPrototypeOf(res, joining(Object.getPrototypeOf(res)))
   socket.setTimeout(0)
-  // Without a parser the first call of `on` undoes what Node has put over `on` itself. The same functions for every
-  // connection: one made here would hold the response.
+  // Without a parser, the first call of `on` undoes Node's replacement of `on`. All connections share the same
+  // functions: one that is made here would keep the response in memory.
   socket.on('data', countSurplus).on('end', endToo).on('error', ignore)
   done()
 }
 
-/** Whether nobody but Node and this library has anything to do with request and response: Node's listeners then. */
+/** Node's listeners, if only Node and this library use the request and the response; otherwise undefined. */
 function survey(res: ServerResponse, onClose: () => void): Found | undefined {
   const { req } = res
   const socket = req.socket as Connection
   const { parser } = socket
   if (
-    // The response is under way, on its own socket, with nothing held back in it.
+    // The response has started, on its own socket, and holds nothing back.
     res.socket !== socket ||
     socket._httpMessage !== res ||
     res.writableEnded ||
@@ -120,21 +126,22 @@ function survey(res: ServerResponse, onClose: () => void): Found | undefined {
     res.writableCorked > 0 ||
     res.writableLength !== socket.writableLength ||
     METHODS.some((name) => (res as unknown as Methods)[name] !== methods.get(name)) ||
-    // Who waits for its end or its drain (access logs, sessions, tracing) keeps it: by count, so that nothing is missed.
+    // Code that waits for its end or its drain (access logs, sessions, tracing) keeps it. Counted, so that no listener
+    // is overlooked.
     res.eventNames().length !== 3 ||
     res.listenerCount('prefinish') !== 1 ||
     !isOnly(res.listeners('close'), onClose) ||
     res.listenerCount('finish') !== 1 ||
-    // The request is here as a whole, nobody is going to read it, and nobody waits for it.
+    // The request has arrived completely, and no code reads it or waits for it.
     !req.complete ||
     req.readableLength > 0 ||
     (!req.closed && req.eventNames().length > 0) ||
-    // The connection stands, and flows: a further request of a pipeline may have stopped it.
+    // The connection is open and flows: a further request of a pipeline may have stopped it.
     !socket.writable ||
     !socket.readable ||
     socket.readableFlowing !== true ||
     socket.readableLength > 0 ||
-    // Nobody else reads it or has set its timer.
+    // No other code reads the socket or has set its timer.
     socket.listenerCount('data') > 1 ||
     socket.listenerCount('timeout') > 1
   ) {
@@ -151,12 +158,15 @@ function survey(res: ServerResponse, onClose: () => void): Found | undefined {
   if (res.listeners('finish')[0]!.name !== 'bound resOnFinish') return unexpected('no listener bound resOnFinish')
   if (typeof parser !== 'object' || parser?.incoming === undefined) return unexpected('no parser')
   isKnown = true
-  // A parser that is at another request, of the same packet, is needed.
+  // A parser that already reads another request, from the same packet, is needed.
   if (!isUnique || (parser.incoming !== null && parser.incoming !== req)) return undefined
   return found
 }
 
-/** The first connection tells whether this Node is known. Later on it is that connection that is odd. */
+/**
+ * The first connection shows whether this version of Node is known. After that, a difference concerns only its
+ * connection.
+ */
 function unexpected(what: string): undefined {
   if (isKnown === undefined) warn(what)
 }
@@ -171,7 +181,10 @@ function warn(what: string): void {
 
 const joinings = new WeakMap<object, object>()
 
-/** A prototype over that of a response, whose methods join the response to its socket first; the same for all of one kind. */
+/**
+ * A prototype over that of a response, whose methods first join the response to its socket. Shared by all responses of
+ * a kind.
+ */
 function joining(prototype: object): object {
   let over = joinings.get(prototype)
   if (over === undefined) {
@@ -188,14 +201,14 @@ function joining(prototype: object): object {
   return over
 }
 
-/** Joins a response that was let go of to its socket again, for good. Returns whether it was let go of. */
+/** Joins a response that was let go to its socket again, permanently. Returns whether it was let go. */
 export function join(res: Response): boolean {
   const drain = res[DRAIN]
   if (drain === undefined) return false
   res[DRAIN] = undefined
   const over = Object.getPrototypeOf(res) as object
   const prototype = Object.getPrototypeOf(over) as object
-  // An Express application that is mounted in another gives responses back with the prototype they came with.
+  // An Express application that is mounted in another one restores the earlier prototype of a response.
   if (joinings.get(prototype) === over) Object.setPrototypeOf(res, prototype)
   const { socket } = res.req
   res.assignSocket(socket)
@@ -204,7 +217,7 @@ export function join(res: Response): boolean {
   return true
 }
 
-/** Tells a response that was let go of, and that somebody may still have, that its socket has closed. */
+/** Closes a response that was let go and that other code may still have, after its socket has closed. */
 export function settle(res: ServerResponse): void {
   if (!join(res)) return
   const { socket } = res.req
@@ -213,7 +226,7 @@ export function settle(res: ServerResponse): void {
   }
 }
 
-/** Ends a connection on which no request can follow, at the latest when its peer has been silent for a while. */
+/** Ends a connection on which no request can follow, at the latest after its peer has been silent for a while. */
 export function hangUp(socket: Socket): void {
   socket.end()
   socket.setTimeout(HANG_UP_MS, () => socket.destroy())
@@ -225,7 +238,10 @@ function finished(this: ServerResponse): void {
 
 const surplus = new WeakMap<Socket, number>()
 
-/** Reading goes on, because the end of the peer would not be seen without. An ordinary connection would parse these bytes. */
+/**
+ * The socket continues to be read, because otherwise the end of the peer would not be noticed. An ordinary connection
+ * would parse these bytes.
+ */
 function countSurplus(this: Socket, bytes: Buffer): void {
   const sum = (surplus.get(this) ?? 0) + bytes.length
   surplus.set(this, sum)

@@ -5,40 +5,40 @@ import { serverClockOption } from '../server-clock.ts'
 
 /** Options of `sse()` and `eventStream()`. */
 export interface SseOptions {
-  /** Milliseconds between two heartbeats (a comment) on a stream. Default 15 000; 0 = off; at most 2^31 - 1. */
+  /** Milliseconds between two heartbeats (a comment) on a stream. Default 15,000; 0 = off; at most 2^31 - 1. */
   heartbeatIntervalMs?: number | undefined
   /**
-   * The reconnection time in milliseconds that a stream asks of its client, sent once at its start as a random value
-   * between this and twice this, so that clients cut together do not come back together. Default 2 000 for streams of
-   * a hub; plain streams send it only when it is set. 500 – 3 600 000.
+   * The reconnection time in milliseconds for the client of a stream, sent once at its start as a random value between
+   * this and twice this, so that clients that were cut together do not reconnect together. Default 2,000 for streams of
+   * a hub; plain streams send it only if it is set. 500 – 3,600,000.
    */
   retryMs?: number | undefined
   /**
-   * How many bytes may wait for a plain stream's peer. Tested before a write: with that much waiting, the next `send`
-   * closes the stream with `'slow'`; a stream with less waiting takes one event of any size. Default 1 MiB. Streams of
-   * a hub are bounded by its `highWaterMarkBytes`.
+   * The number of bytes that may wait for the peer of a plain stream. Checked before a write: if that many bytes wait,
+   * the next `send` closes the stream with `'slow'`; below it, one event of any size is accepted. Default 1 MiB.
+   * Streams of a hub are bounded by its `highWaterMarkBytes`.
    */
   maxBufferedBytes?: number | undefined
   /**
-   * After how many milliseconds a stream ends with `'expired'`, so that its client comes back and is authorised anew.
-   * Each stream takes a random value between 80 and 100 % of it. Default 0 = off; at most 2^31 - 1.
+   * Milliseconds until a stream ends with `'expired'`, so that its client reconnects and is authorised again. Each
+   * stream takes a random value between 80 and 100 % of it. Default 0 = off; at most 2^31 - 1.
    */
   maxLifetimeMs?: number | undefined
   /**
-   * After how many milliseconds without any progress a plain stream with waiting bytes is closed with `'slow'`. Default
-   * 30 000; 0 = off; at most 2^31 - 1. Streams of a hub are bounded by its own `maxLagMs`.
+   * Milliseconds without any progress until a plain stream with waiting bytes is closed with `'slow'`. Default 30,000;
+   * 0 = off; at most 2^31 - 1. Streams of a hub are bounded by its own `maxLagMs`.
    */
   maxLagMs?: number | undefined
   /**
-   * Lets go of the request, the response and Node's parser once a stream is open, which saves most of what an idle one
-   * holds. Default false. For streams that nobody but this library has a use for: `req` and `res` do not hear of the end
-   * of the connection then, so use `closed` or `signal` of the stream; `server.closeAllConnections()` does not reach it,
-   * so close hub and streams; no further request is served on its connection; `server.timeout` does not apply. A stream
-   * stays as it is where anybody listens to `res` or `req`, wraps `res.end` (access logs, sessions), or where Node is
-   * not as expected, which is warned of once.
+   * Releases the request, the response and Node's parser when a stream is open, which saves most of the memory of an
+   * idle stream. Default false. Only for streams whose `req` and `res` nothing else uses: they no longer emit
+   * `'close'`, so use `closed` or `signal` of the stream. `server.closeAllConnections()` does not reach it, so close
+   * the hub and the streams. No further request is served on its connection, and `server.timeout` does not apply. A
+   * stream stays as it is if other code listens to `res` or `req` or wraps `res.end` (access logs, sessions), or if
+   * this version of Node is not as expected, which emits one warning.
    */
   letGo?: boolean | undefined
-  /** Is told the errors of sources given to `stream()`. What it throws is dropped. */
+  /** Called with the errors of sources given to `stream()`. An error that it throws is dropped. */
   onError?: ((error: unknown) => void) | undefined
   /** Time. Default: the system's. */
   clock?: Clock | undefined
@@ -67,7 +67,7 @@ const NAMES = [
   'clock',
 ] as const
 
-/** The reconnection time of hub streams whose options name none. */
+/** The reconnection time of hub streams without the option `retryMs`. */
 export const DEFAULT_RETRY_MS = 2_000
 
 export function resolveSseOptions(given: SseOptions | undefined): ResolvedSseOptions {

@@ -1,21 +1,21 @@
 import { show } from '../option.ts'
 
-/** Where the items of `stream()` come from. */
+/** The items of `stream()`. */
 export interface Origin {
-  /** Resolves when the source is there; rejects when its promise does, or when it turns out not to be a source. */
+  /** Resolves when the source is available; rejects when its promise rejects, or when it is not a source. */
   readonly arrived: Promise<void>
   /** The next item. Only after `arrived`. */
   next(): Promise<IteratorResult<unknown>> | IteratorResult<unknown>
   /**
-   * Finalises the source: its iterator returns, a Node stream is destroyed, a Web stream cancelled. Does not wait for
-   * any of it, because a generator may be in the middle of an await. Errors from here on are dropped. Idempotent.
+   * Finalises the source: returns its iterator, destroys a Node stream, cancels a Web stream. Does not wait for any of
+   * it, because a generator may be in the middle of an await. Later errors are dropped. Idempotent.
    */
   discard(): void
 }
 
 /**
- * Takes over a source. Whatever becomes of it later, its errors are never uncaught: a Node stream may fail before anyone
- * iterates it, a promise may reject after the client has left, `destroy` and `return` may throw or reject.
+ * Takes ownership of a source. From here on its errors are never uncaught: a Node stream may fail before it is
+ * iterated, a promise may reject after the client has left, `destroy` and `return` may throw or reject.
  */
 export function originOf(source: unknown): Origin {
   let iterator: SourceIterator | undefined
@@ -44,12 +44,12 @@ interface SourceIterator {
   return(this: void): unknown
 }
 
-/** Runs now, and gives what it throws as a rejection. */
+/** Runs `fn` now, and turns an exception into a rejection. */
 async function started(fn: () => void): Promise<void> {
   fn()
 }
 
-/** A Node stream emits `error` when it is destroyed early, also when nothing iterates it any longer. */
+/** A Node stream emits `error` when it is destroyed early, even if it is no longer iterated. */
 function guard(source: unknown): void {
   if (!isNodeStream(source)) return
   quietly(() => source.on('error', () => {}))
@@ -60,18 +60,18 @@ function finalise(source: unknown, iterator: SourceIterator | undefined): void {
   if (iterator !== undefined) quietly(() => iterator.return())
 }
 
-/** Drops what a call throws, and what it rejects with. */
+/** Calls `fn`, and drops its exception or rejection. */
 function quietly(fn: () => unknown): void {
   try {
     Promise.resolve(fn()).catch(() => {})
   } catch {}
 }
 
-/** Throws a TypeError for anything else than a source. */
+/** Throws a TypeError for a value that is not a source. */
 function iterate(source: unknown): SourceIterator {
   if (typeof source === 'object' && source !== null) {
     const { getReader } = source as Partial<ReadableStream<unknown>>
-    // A Web stream through its reader: its `cancel` is heard while a read waits, its iterator's `return` is not.
+    // A Web stream is read through its reader: its `cancel` ends a waiting read, and the iterator's `return` does not.
     if (typeof getReader === 'function') {
       const reader = (source as ReadableStream<unknown>).getReader()
       return { next: () => reader.read() as Promise<IteratorResult<unknown>>, return: () => reader.cancel() }
@@ -82,7 +82,7 @@ function iterate(source: unknown): SourceIterator {
       return {
         next: () => iterator.next(),
         return() {
-          // A Node stream that waits for its origin is only reached this way.
+          // Only this reaches a Node stream that waits for its origin.
           if (isNodeStream(source)) quietly(() => source.destroy())
           return iterator.return?.()
         },

@@ -2,12 +2,12 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 // A client may send requests ahead. Node makes their responses at once, and gives them the connection one after the
-// other: until then they do not hear of its end.
+// other. Until its turn, a response does not emit the end of the connection.
 
-/** Requests for streams that may wait on a connection. Behind a stream none of them is ever answered. */
+/** The number of requests for streams that may wait on a connection. Behind a stream, none of them is ever answered. */
 const MAX_WAITING = 16
 
-/** What to call when the connection ends, for each response that waits on it. */
+/** The callbacks for the end of the connection, one for each response that waits on it. */
 const waiting = new WeakMap<Socket, Set<() => void>>()
 
 /** Whether the response waits for its turn. */
@@ -16,8 +16,8 @@ export function isWaiting(res: ServerResponse): boolean {
 }
 
 /**
- * Calls `gone` when the connection ends before it is the turn of the response. Cuts a connection on which too many wait:
- * each of them costs what a stream costs.
+ * Calls `gone` if the connection ends before the turn of the response. Cuts a connection with too many waiting
+ * requests: each of them costs as much as a stream.
  */
 export function awaitTurn(socket: Socket, res: ServerResponse, gone: () => void): void {
   const all = waiting.get(socket) ?? listen(socket)
@@ -31,7 +31,7 @@ export function forgoTurn(socket: Socket, gone: () => void): void {
   waiting.get(socket)?.delete(gone)
 }
 
-/** One listener for all: Node warns of more than ten. */
+/** One listener for all: Node warns about more than ten. */
 function listen(socket: Socket): Set<() => void> {
   const all = new Set<() => void>()
   waiting.set(socket, all)

@@ -10,17 +10,20 @@ type Response = ServerResponse & { flush?: () => void; stream?: Http2ServerRespo
 export class ResponseSink implements Sink {
   readonly response: Response
   readonly #onFailure: () => void
-  /** A wrapper has thrown: nothing is written any more. */
+  /** A wrapper has thrown: nothing more is written. */
   #failed = false
-  /** Whether the last `write` said no and no 'drain' came since. A wrapped response knows only this. */
+  /**
+   * Whether the last `write` returned false and no 'drain' has followed. A wrapped response gives no better
+   * information.
+   */
   #behind = false
-  /** Bytes handed over since `#behind`: a wrapper's own buffer does not show in `writableLength`. */
+  /** Bytes written since `#behind`: `writableLength` does not include a wrapper's own buffer. */
   #sinceBehind = 0
   #onDrain: (() => void)[] = []
 
   /**
-   * To be made after the head is out: wrappers decide only then whose 'drain' it is. `onFailure` is called when a wrapper
-   * throws; it must not run application code at once.
+   * Make it after the head is sent: only then do wrappers decide which object emits 'drain'. `onFailure` is called when
+   * a wrapper throws; it must not run application code at once.
    */
   constructor(res: ServerResponse, onFailure: () => void) {
     this.response = res
@@ -36,14 +39,14 @@ export class ResponseSink implements Sink {
 
   write(frame: Frame): boolean {
     const res = this.response
-    // Somebody else ended the response; 'close' has not come yet.
+    // Other code ended the response, and 'close' has not been emitted yet.
     if (this.#failed || res.writableEnded || res.destroyed) return false
     try {
       if (!res.write(frame.bytes)) this.#behind = true
       if (this.#behind) this.#sinceBehind += frame.length
       res.flush?.()
     } catch {
-      // Third-party code. Its error is this stream's end and nobody else's business.
+      // Third-party code. Its error ends this stream and affects no other.
       this.#fail()
       return false
     }
@@ -89,7 +92,7 @@ export class ResponseSink implements Sink {
 
   destroy(): void {
     const res = this.response
-    // Behind another response it has no connection yet. From Node 24 on it would go out in its turn, cut short, and the
+    // Behind another response it has no connection yet. Since Node 24 it would be sent in its turn, truncated, and the
     // connection would stay.
     if (res.socket === null) res.once('socket', (socket) => socket.destroy())
     res.destroy()
@@ -98,10 +101,10 @@ export class ResponseSink implements Sink {
   cut(): void {
     const res = this.response
     const { socket, stream } = res
-    // RFC 9113 section 8.1: an error code other than NO_ERROR says that the body is not complete.
+    // RFC 9113 section 8.1: an error code other than NO_ERROR marks the body as incomplete.
     if (stream !== undefined) stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     else if (res.chunkedEncoding && socket !== null) socket.destroySoon()
-    // The body of HTTP/1.0 ends with its connection: only a reset tells a part from the whole.
+    // The body of HTTP/1.0 ends with its connection: only a reset distinguishes a part from the whole.
     else if (socket !== null) socket.resetAndDestroy()
     else this.destroy()
   }
@@ -115,7 +118,7 @@ export class ResponseSink implements Sink {
     this.response.once('close', fn)
   }
 
-  /** What is between the response and its connection needs both. */
+  /** Middleware between the response and its connection needs both. */
   letGo(): void {}
 
   settle(): void {}

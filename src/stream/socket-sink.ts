@@ -4,52 +4,52 @@ import type { Frame } from '../protocol/frame.ts'
 import { hangUp, join, letGo, settle } from './let-go.ts'
 import { queuedInKernel, type Sink } from './sink.ts'
 
-/** Taken when this module is loaded, so that a prototype which is patched later counts as wrapped. */
+/** Read when this module is loaded, so that a prototype that is patched later counts as wrapped. */
 const { write } = ServerResponse.prototype
 
 /**
- * Whether the body of this response is nothing but chunks on its own socket, so that ready chunks can go there:
- * HTTP/1.1 with a chunked body, its head out and not queued behind the response to an earlier request of the same
- * connection, and nobody in between who would want to see the bytes.
+ * Whether the body of this response is only chunks on its own socket, so that ready chunks can go to the socket
+ * directly: HTTP/1.1 with a chunked body, its head sent, not queued behind the response to an earlier request, and no
+ * code in between that must see the bytes.
  */
 export function isBareChunked(res: ServerResponse): boolean {
   return (
-    // HTTP/2 has frames of its own.
+    // HTTP/2 has its own frames.
     res instanceof ServerResponse &&
-    // Absent on HTTP/1.0, for HEAD, and where somebody has set a length.
+    // Absent on HTTP/1.0, for HEAD, and if a length is set.
     res.chunkedEncoding &&
-    // Null while the response waits for an earlier one of its connection. Anything else than the request's own, and than
-    // a socket of Node, has been put there by somebody.
+    // Null while the response waits for an earlier one on its connection. Any socket other than the request's own
+    // socket from Node was put there by other code.
     res.socket === res.req.socket &&
     res.socket instanceof Socket &&
-    // The head has left: what waits in the response would come after what is written to the socket.
+    // The head is sent: bytes that wait in the response would arrive after bytes that are written to the socket.
     res.headersSent &&
     res.writableLength === res.socket.writableLength &&
-    // Compression and its like wrap these to see every byte.
+    // Compression and similar middleware wrap these to see every byte.
     res.write === write &&
     (res as { flush?: unknown }).flush === undefined
   )
 }
 
 /**
- * Ready chunks straight to the socket. Every property of a response in Express is slow to read, because Express gives
- * it another prototype, so nothing of it is touched here but to end it.
+ * Writes ready chunks directly to the socket. Every property of a response in Express is slow to read, because Express
+ * changes its prototype, so this class reads none of them except to end the response.
  */
 export class SocketSink implements Sink {
   readonly #socket: Socket
-  /** Not kept alive by the stream: Node keeps it while it serves it. */
+  /** The stream does not keep it alive: Node keeps it while it serves it. */
   readonly #response: WeakRef<ServerResponse>
-  /** Somebody has ended the body. What is written from here on would be taken for a part of the next response. */
+  /** Other code has ended the body. Later bytes would become a part of the next response. */
   #ended = false
-  /** Node does not serve the socket any more, and the response may be gone. See `letGo`. */
+  /** Node no longer serves the socket, and the response may be gone. See `letGo`. */
   #isLetGo = false
   #onDrain: (() => void)[] | undefined
 
-  /** `res`: one for which `isBareChunked` holds. */
+  /** `res`: a response for which `isBareChunked` is true. */
   constructor(res: ServerResponse) {
     this.#socket = res.socket!
     this.#response = new WeakRef(res)
-    // The one event that comes within end(); 'finish' and 'close' are turns later.
+    // The only event within end(); 'finish' and 'close' follow turns later.
     res.on('prefinish', () => {
       this.#ended = true
     })
@@ -57,7 +57,7 @@ export class SocketSink implements Sink {
 
   write(frame: Frame): boolean {
     const socket = this.#socket
-    // Not writable: the peer has sent its FIN, or the connection is gone, and 'close' has not come yet.
+    // Not writable: the peer has sent its FIN, or the connection is gone, and 'close' has not been emitted yet.
     if (this.#ended || !socket.writable) return false
     return socket.write(frame.chunk)
   }
@@ -96,7 +96,7 @@ export class SocketSink implements Sink {
     this.#socket.once('drain', () => {
       const waiting = this.#onDrain!
       this.#onDrain = undefined
-      // The connection may go on without the stream.
+      // The connection may continue without the stream.
       if (!this.#ended) for (const fn of waiting) fn()
     })
   }
@@ -105,7 +105,7 @@ export class SocketSink implements Sink {
     if (this.#ended) return
     const res = this.response
     if (this.#isLetGo) {
-      // Whoever still has the response finds it ended, too.
+      // Code that still has the response finds it ended too.
       if (res !== undefined) {
         join(res)
         res.end()
@@ -125,7 +125,7 @@ export class SocketSink implements Sink {
   }
 
   cut(): void {
-    // The last chunk of the body, which says that it is complete, is never written.
+    // The last chunk of the body, which marks it as complete, is never written.
     this.#ended = true
     this.#socket.destroySoon()
   }

@@ -1,4 +1,4 @@
-/** As much of https://w3c.github.io/web-locks/ as is needed here. */
+/** The part of https://w3c.github.io/web-locks/ that is used here. */
 export interface LockManager {
   request(
     name: string,
@@ -7,17 +7,17 @@ export interface LockManager {
   ): Promise<unknown>
 }
 
-/** A lock that somebody may take away. */
+/** A lock that another tab may steal. */
 export interface Leadership {
-  /** Takes it, whoever has it: its holder does not answer. */
+  /** Takes the lock from any holder: the holder does not answer. */
   steal(): void
-  /** Gives it back, or waits for it no longer. */
+  /** Returns the lock, or stops waiting for it. */
   leave(): void
 }
 
 /**
- * Waits in line for the lock. `won` is called when it is ours, `lost` when it was stolen; then the waiting begins anew.
- * `refused`: this context gets no locks, as in a sandboxed frame.
+ * Queues for the lock. `won` is called when this tab gets it, `lost` when another tab stole it; then this tab queues
+ * again. `refused`: this context gets no locks, as in a sandboxed frame.
  */
 export function contend(
   locks: LockManager,
@@ -40,10 +40,10 @@ export function contend(
         won()
       })
     }
-    // A promise from the start, because `request` itself may throw.
+    // Inside a promise, because `request` itself may throw.
     new Promise((resolve) => resolve(locks.request(name, options, hold))).catch((error) => {
       if (!left && !mine && error?.name !== 'AbortError') return refused()
-      // Aborted while it waited, or stolen from us: only then there was something to lose.
+      // Aborted while it waited, or stolen: only a stolen lock was lost.
       if (left || release !== mine || !mine) return
       release = undefined
       lost()

@@ -2,17 +2,17 @@ import type { ConnectionError } from '../error.ts'
 import type { ConnectionState } from '../events.ts'
 import type { SourceEvents } from '../source.ts'
 
-/** What the leader has heard, or where the group is (`sync`), as a link of a chain. */
+/** A message from the leader's hub, or the position of the group (`sync`), as a link of a chain. */
 export interface Told {
   readonly kind: 'told'
   readonly from: string
   readonly type: keyof SourceEvents | 'sync'
   readonly detail: unknown
-  /** The position before it: it may only be told to those who stand there. */
+  /** The position before it: only a tab at this position may deliver it. */
   readonly prev: string
   /** The position after it. */
   readonly id: string
-  /** The position after the last event or gap: what came since has nothing to show. */
+  /** The position after the last event or gap: later blocks only moved the position. */
   readonly last: string
   readonly state: ConnectionState
 }
@@ -21,19 +21,19 @@ export type Message =
   | Told
   /** A tab has become the leader. */
   | { readonly kind: 'lead'; readonly from: string }
-  /** A tab asks where the group is, and whether the leader is alive. */
+  /** A tab asks for the position of the group, and whether the leader is alive. */
   | { readonly kind: 'ask'; readonly from: string }
-  /** A tab asks the leader to look after the connection. */
+  /** A tab asks the leader to check the connection. */
   | { readonly kind: 'wake' | 'reconnect'; readonly from: string }
 
-/** An error as `postMessage` takes it: its own properties, and the text of its cause. */
+/** An error in a form that `postMessage` accepts: its own properties, and the text of its cause. */
 export function portable(detail: unknown): unknown {
   if (detail instanceof Error) return { ...detail, message: detail.message, cause: `${detail.cause ?? ''}` }
   const { error } = (detail ?? {}) as { error?: unknown }
   return error ? { ...(detail as object), error: portable(error) } : detail
 }
 
-/** What `portable` was given. */
+/** Reverses `portable`. */
 export function revived(type: string, detail: unknown): unknown {
   if (type === 'error') return Object.assign(new Error(), detail) as ConnectionError
   const { error } = (detail ?? {}) as { error?: unknown }
