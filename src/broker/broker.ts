@@ -5,48 +5,51 @@ import type { NewEvent, StoredEvent } from './stored-event.ts'
 export type { NewEvent, StoredEvent }
 
 /**
- * One log. A broker appends events, keeps some of them, and hands over what was committed. It knows channels and
- * cursors, never a subscriber: the hub keeps the newest events that were handed over and the position they reach.
+ * One log. A broker appends events, keeps some of them, and hands over the committed ones. It knows channels and
+ * cursors, never a subscriber: the hub keeps the newest events that were handed over and the position that they reach.
  * `brokerContract()` of `express-sse-hub/testing` is this interface as a test suite.
  */
 export interface Broker {
   /**
-   * Called once, before anything else. Resolves with the end of the log: what is committed after it is handed over to
-   * the listener, which is not called before. Rejects with ERR_SSE_BROKER_UNAVAILABLE when the log cannot be used.
-   * Calls of the listener are synchronous and never nested.
+   * Called once, before any other method. Resolves with the end of the log: later events are handed over to the
+   * listener, which is not called before. Rejects with ERR_SSE_BROKER_UNAVAILABLE if the log cannot be used. Calls of
+   * the listener are synchronous and never nested.
    */
   start(listener: BrokerListener): Promise<Cursor>
   /**
    * One call is one commit, in order; calls commit in call order. At most 1,000 events and 1 MiB, except for a single
-   * group of that size. A group (one publish, one batch) is all or nothing; one that is refused for itself
-   * (ERR_SSE_IDEMPOTENCY_MISMATCH) has its error in its place and disturbs no other. Resolves when committed, and after
-   * `events` where the log is local.
+   * group of that size. A group (one publish, one batch) is all or nothing. If a group is refused
+   * (ERR_SSE_IDEMPOTENCY_MISMATCH), its error is in its place, and no other group is affected. Resolves when committed,
+   * and, if the log is local, after `events`.
    *
-   * Rejects with ERR_SSE_BROKER_UNAVAILABLE: nothing was kept; with ERR_SSE_PUBLISH_UNKNOWN: it may have been, and a
-   * retry with the same idempotency keys is safe.
+   * Rejects with ERR_SSE_BROKER_UNAVAILABLE: nothing was kept; or with ERR_SSE_PUBLISH_UNKNOWN: the events may have
+   * been kept, and a retry with the same idempotency keys is safe.
    */
   publish(groups: readonly Group[]): Promise<readonly Outcome[]>
   /**
-   * Once resolved, every matching event that is appended from then on is handed over, or `suspect()` is called.
-   * Counted per selector object: as many `unsubscribe` calls take it back.
+   * Once it has resolved, every matching event that is appended from then on is handed over, or `suspect()` is called.
+   * Counted per selector object: the same number of `unsubscribe` calls reverts it.
    */
   subscribe(selector: Selector): Promise<void>
   unsubscribe(selector: Selector): void
   /**
-   * What the log kept after `after`, one page; `undefined` = an empty page at its end. Sees all that was committed
-   * before the call. A cursor is compared with the end of the log only here.
+   * One page of the events that the log kept after `after`; `undefined` = an empty page at its end. It includes
+   * everything that was committed before the call. Only this method compares a cursor with the end of the log.
    */
   read(after: Cursor | undefined, selector: Selector, limit: PageLimit): Promise<Page>
   /**
-   * The last `count` kept events of each channel, the newest of all within `limit`, in the order of the log, no losses
-   * told. `from` is the position before the first of them, or the end when there is none; `upto` is the end.
+   * The last `count` kept events of each channel, the newest of all within `limit`, in the order of the log, without
+   * losses. `from` is the position before the first of them, or the end if there is none; `upto` is the end.
    */
   latest(count: number, selector: Selector, limit: PageLimit): Promise<Page>
-  /** Settles every publish under way, then releases. Idempotent. Afterwards everything rejects and the listener is silent. */
+  /**
+   * Settles every publish in progress, then releases the log. Idempotent. Afterwards all methods reject and the
+   * listener is not called.
+   */
   close(): Promise<void>
 }
 
-/** What a broker calls. The hub implements it; its methods do not throw. */
+/** The methods that a broker calls. The hub implements them; they do not throw. */
 export interface BrokerListener {
   /**
    * Committed events in the order of the log, all after the previous top. The batch is complete for every subscribed
@@ -63,41 +66,44 @@ export interface BrokerListener {
 /** The events of one publish or one batch: all of them are kept, or none. */
 export type Group = readonly NewEvent[]
 
-/** What became of a group: a receipt for each event, or the error that refused the whole group. */
+/** The outcome of a group: a receipt for each event, or the error that refused the whole group. */
 export type Outcome = readonly Receipt[] | SseError
 
 /** A part of the log, as one selector sees it. */
 export interface Page {
   /**
-   * Of `after`. `diverged`: it is past the end of its epoch, or of the log. `unknown-epoch`: no such life of the log is
-   * remembered. Both continue from the end.
+   * The status of `after`. `diverged`: it is past the end of its epoch, or of the log. `unknown-epoch`: the log does
+   * not remember that epoch. Both continue from the end.
    */
   readonly status: 'ok' | 'diverged' | 'unknown-epoch'
   /** `after`, re-based to the current epoch. */
   readonly from: Cursor
   /** In the order of `seq`; a loss stands before the first kept event of its channels. */
   readonly items: readonly (StoredEvent | Loss)[]
-  /** Complete for the selector up to here. May advance with no items, so that a long search can be cut. */
+  /** Complete for the selector up to here. It may advance without items, so that a long search can be interrupted. */
   readonly upto: Cursor
   /** Whether `upto` was the end of the log. */
   readonly end: boolean
 }
 
-/** Events that the log no longer has: of these channels (or patterns, as asked for), some up to and including `seq`. */
+/**
+ * Events that the log no longer has. Each of these channels (or patterns of the selector) lost some, up to and
+ * including `seq`.
+ */
 export interface Loss {
   readonly channels: readonly string[]
   readonly seq: number
 }
 
-/** What a subscriber asks for. Two of equal content may be one object, and for a broker equal means the same object. */
+/** The channels of a subscriber. Two selectors with equal content may be one object; a broker compares objects only. */
 export interface Selector {
-  /** No name is there twice, here as among the patterns. A pattern may match a channel that is named as well. */
+  /** No name is repeated, here or among the patterns. A pattern may match a channel that is listed here as well. */
   readonly channels: readonly string[]
   readonly patterns: readonly string[]
   matches(channel: string): boolean
 }
 
-/** How much a page holds at most. At least one item is always in it. */
+/** The maximum of a page. It has at least one item in any case. */
 export interface PageLimit {
   readonly events: number
   readonly bytes: number
@@ -105,7 +111,7 @@ export interface PageLimit {
 
 export interface Receipt {
   readonly id: Cursor
-  /** The log had an event of this key and payload already; `id` is that one's. */
+  /** The log already had an event with this key and payload; `id` is its ID. */
   readonly duplicate: boolean
 }
 

@@ -4,34 +4,37 @@ import { firstAfter, type Merged, mergePage, type Series } from './merge.ts'
 import type { ResolvedHistoryOptions, Retention } from './retention.ts'
 import type { StoredEvent } from './stored-event.ts'
 
-/** An event that is kept, and its place in the row of its retention. */
+/** A kept event, and its place in the row of its retention. */
 interface Kept {
   readonly event: StoredEvent
   readonly log: ChannelLog
   readonly bytes: number
-  /** What it counts for in `maxBytes`. */
+  /** Its share of `maxBytes`. */
   readonly size: number
-  /** When it came, on the monotonic clock. */
+  /** The time of its arrival, on the monotonic clock. */
   readonly at: number
   older: Kept | undefined
   newer: Kept | undefined
 }
 
-/** The kept events of all channels of one retention, in one row: its oldest is the next to go by age and by bytes. */
+/**
+ * The kept events of all channels with the same retention, in one row: its oldest is the next to be deleted by age and
+ * by bytes.
+ */
 interface RetentionRow {
   readonly retention: Retention
   oldest: Kept | undefined
   newest: Kept | undefined
 }
 
-/** What is known of one channel. */
+/** The state of one channel. */
 interface ChannelLog {
   readonly name: string
   readonly row: RetentionRow
-  /** Rising by `seq`; the first `head` places are free. */
+  /** Ascending by `seq`; the first `head` places are free. */
   kept: (Kept | undefined)[]
   head: number
-  /** The `seq` of its last event, kept or not. Remembered longer than events are. */
+  /** The `seq` of its last event, kept or not. Remembered longer than the events. */
   last: number
   lastAt: number
   /** Neighbours by `last`. */
@@ -41,23 +44,23 @@ interface ChannelLog {
 
 const SWEEP_MS = 60_000
 
-/** What V8 keeps for a channel that has kept events, measured on Node 20 and 24. */
+/** The memory that V8 needs for a channel with kept events, measured on Node 20 and 24. */
 const CHANNEL_BYTES = 300
 
-/** What counts in `maxBytes`. */
+/** The sizes that `maxBytes` counts. */
 export interface HistorySizes {
   /** An event that is kept. */
   event(event: StoredEvent): number
-  /** A channel, as long as it has kept events. */
+  /** A channel, while it has kept events. */
   readonly channel: number
 }
 
-/** The memory that is taken. */
+/** The actual use of memory. */
 const HELD: HistorySizes = { event: (event) => event.heldBytes, channel: CHANNEL_BYTES }
 
 /**
- * The kept events of a log, per channel by count, age and bytes, and what it takes to say what is missing: the position
- * of each channel's last event, and how far forgotten channels reached.
+ * The kept events of a log, per channel by count, age and bytes. Also the data to detect losses: the position of each
+ * channel's last event, and the position up to which channels were forgotten.
  */
 export class History {
   readonly #options: ResolvedHistoryOptions
@@ -65,13 +68,13 @@ export class History {
   readonly #sizes: HistorySizes
   readonly #rows: Map<Retention, RetentionRow>
   readonly #channels = new Map<string, ChannelLog>()
-  // The channels by their last event: a pattern looks at those that changed, forgetting begins at the other end.
+  // The channels by their last event: a pattern reads those that changed, and forgetting starts at the other end.
   #oldest: ChannelLog | undefined
   #newest: ChannelLog | undefined
   #bytes = 0
   /**
-   * The last event of any channel that was forgotten. An unknown channel, and every pattern, may have lost events up to
-   * here. The only thing that is ever told although it may not be so.
+   * The last event of any forgotten channel. An unknown channel, and every pattern, may have lost events up to here.
+   * This is the one conservative alarm: a gap may be reported although nothing was lost.
    */
   #floor = 0
   #sweep: unknown
@@ -85,7 +88,7 @@ export class History {
     )
   }
 
-  /** What the kept events count for in `maxBytes`. */
+  /** The share of the kept events in `maxBytes`. */
   get bytes(): number {
     return this.#bytes
   }
@@ -103,7 +106,7 @@ export class History {
     this.#moveToNewest(log)
     const { maxEvents } = log.row.retention
     const { bytes } = event
-    // What is not kept is simply missing: the next event's `prev` names it.
+    // An event that is not kept is simply missing: the `prev` of the next event names it.
     if (maxEvents > 0 && bytes <= this.#options.maxBytes / 16) {
       const size = this.#sizes.event(event)
       this.#keep(log, { event, log, bytes, size, at: now, older: undefined, newer: undefined })
@@ -113,15 +116,15 @@ export class History {
     this.#sweep ??= this.#clock.setTimeout(() => this.#sweepNow(), SWEEP_MS)
   }
 
-  /** What is kept after `after`, with every loss in its place. `end` is the last `seq` of the log. */
+  /** The kept events after `after`, with every loss in its place. `end` is the last `seq` of the log. */
   read(after: number, end: number, selector: Selector, max: PageLimit): Merged<StoredEvent> {
     this.#trim(this.#clock.monotonic())
     return mergePage(this.#readersAfter(after, selector), after, end, max)
   }
 
   /**
-   * The last `count` kept events of each channel, the newest of all within `limit`, in the order of the log. The channels
-   * are looked at by their last event, newest first, until none of those that are left can add anything.
+   * The last `count` kept events of each channel, the newest of all within `limit`, in the order of the log. The search
+   * visits the channels by their last event, newest first, until no remaining channel can add an event.
    */
   latest(count: number, selector: Selector, limit: PageLimit): StoredEvent[] {
     this.#trim(this.#clock.monotonic())
@@ -228,7 +231,7 @@ export class History {
     this.#bytes -= kept.size
     log.kept[log.head++] = undefined
     if (log.head === log.kept.length) this.#bytes -= this.#sizes.channel
-    // Moving the rest up costs nothing on average when it is done once for every half.
+    // Moving the rest once for every half costs nothing on average.
     if (log.head * 2 >= log.kept.length) {
       log.kept = log.kept.slice(log.head)
       log.head = 0
@@ -267,7 +270,7 @@ export class History {
     this.#floor = Math.max(this.#floor, log.last)
   }
 
-  /** Quiet channels are trimmed without anybody asking for them. Runs only while something is known. */
+  /** Trims quiet channels too, without a read of them. Runs only while the history has channels. */
   #sweepNow(): void {
     this.#trim(this.#clock.monotonic())
     this.#sweep = this.#oldest === undefined ? undefined : this.#clock.setTimeout(() => this.#sweepNow(), SWEEP_MS)
@@ -278,13 +281,13 @@ function newestFirst(kept: Kept[]): Kept[] {
   return kept.sort((a, b) => b.event.seq - a.event.seq)
 }
 
-/** Reads one channel from a position on: its events, and a loss wherever the one before is not the one that was there. */
+/** Reads one channel from a position on: its events, and a loss wherever the previous event is missing. */
 class Reader implements Series<StoredEvent> {
   readonly name: string
   readonly #log: ChannelLog | undefined
-  /** What is lost when there is no log: the channel was forgotten, or `name` is a pattern. */
+  /** The loss to report if there is no log: the channel was forgotten, or `name` is a pattern. */
   readonly #lost: number
-  /** Up to here everything has been read or told as lost. */
+  /** Everything up to here has been read or reported as lost. */
   #at: number
   #index: number
   seq = 0

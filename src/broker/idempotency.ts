@@ -4,12 +4,12 @@ import { SseError } from '../errors.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import type { NewEvent } from './broker.ts'
 
-/** How long a key is remembered. */
+/** The lifetime of a key. */
 export const KEY_LIFETIME_MS = 600_000
-/** How many keys are remembered. */
+/** The number of keys that are remembered. */
 export const MAX_KEYS = 100_000
 
-/** What a repeat must repeat: everything a subscriber could tell apart. */
+/** The part of an event that a repeat must have too: everything that a subscriber could distinguish. */
 export function payloadDigest({
   event,
   data,
@@ -24,7 +24,7 @@ export function payloadDigest({
     .digest('base64')
 }
 
-/** Keys are scoped to the channel; NUL is in no channel name. */
+/** Keys are scoped to the channel; no channel name contains NUL. */
 export function scopedKey({ channel, idempotencyKey }: Pick<NewEvent, 'channel' | 'idempotencyKey'>): string {
   return `${channel}\0${idempotencyKey}`
 }
@@ -42,7 +42,7 @@ interface Entry {
   readonly at: number
 }
 
-/** The idempotency keys of a log that lives in memory, oldest forgotten first. */
+/** The idempotency keys of a log in memory. The oldest are forgotten first. */
 export class KeyMemory {
   readonly #clock: Clock
   /** In order of use, which is order of age. */

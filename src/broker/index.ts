@@ -1,4 +1,4 @@
-// express-sse-hub/broker: what authors of brokers need. Applications need none of it.
+// express-sse-hub/broker: the parts for authors of brokers. Applications do not need them.
 
 export { type Clock, systemClock } from '../clock.ts'
 export { type Cursor, formatCursor, newEpoch, parseCursor } from '../protocol/cursor.ts'

@@ -12,15 +12,16 @@ import { StoredEvent } from './stored-event.ts'
 
 /** Options of `memoryBroker()`. */
 export interface MemoryBrokerOptions {
-  /** How much is kept for those who come back. */
+  /** Limits of the events that are kept for clients that reconnect. */
   history?: HistoryOptions | undefined
   /** Time. Default: the system's. */
   clock?: Clock | undefined
 }
 
 /**
- * A log in this process's memory, the default of `new ChannelHub()`. It ends with the process: a client that comes back
- * to a new one is told a gap, because nobody can know what it missed. Throws a TypeError that names a wrong option.
+ * A log in this process's memory, the default of `new ChannelHub()`. It ends with the process: a client that reconnects
+ * to a new process receives a gap, because the new log cannot know which events it missed. Throws a TypeError that
+ * names an invalid option.
  */
 export function memoryBroker(options?: MemoryBrokerOptions): Broker {
   const { history, clock } = optionsObject('memoryBroker()', options, ['history', 'clock'])
@@ -44,14 +45,16 @@ class MemoryBroker implements Broker {
 
   async start(listener: BrokerListener): Promise<Cursor> {
     this.#assertOpen()
-    if (this.#listener !== undefined) throw new TypeError('A broker serves one hub: make another one for another hub.')
+    if (this.#listener !== undefined)
+      throw new TypeError('A broker serves one hub: make another broker for another hub.')
     this.#listener = listener
     return this.#end
   }
 
   async publish(groups: readonly Group[]): Promise<readonly Outcome[]> {
     this.#assertOpen()
-    // Behind whatever runs now: a publish from within the listener must not call it again before it is done.
+    // After the code that runs now: a publish inside a listener must not call the listener again before it has
+    // returned.
     await undefined
     const batch: StoredEvent[] = []
     const outcomes = groups.map((group) => this.#append(group, batch))
@@ -87,12 +90,12 @@ class MemoryBroker implements Broker {
 
   async close(): Promise<void> {
     this.#closed = true
-    // Behind what was published before.
+    // After earlier publishes.
     await undefined
     this.#history.close()
   }
 
-  /** A group, all or nothing: it is refused before anything of it is appended. */
+  /** A group, all or nothing: it is refused before any of its events is appended. */
   #append(group: Group, batch: StoredEvent[]): Outcome {
     const digests = group.map((event) => (event.idempotencyKey === undefined ? '' : payloadDigest(event)))
     const own = new Map<string, string>()

@@ -1,30 +1,30 @@
 import type { Loss, PageLimit } from './broker.ts'
 
-/** What one channel holds after a position, item by item: its events, and a loss where some are missing. */
+/** The items of one channel after a position: its events, and a loss where events are missing. */
 export interface Series<T> {
-  /** The channel; or the pattern that something is lost for. */
+  /** The channel; or the pattern of a loss. */
   readonly name: string
   /** The `seq` of the next item. */
   readonly seq: number
   /** The next item, unless it is a loss. */
   readonly event: T | undefined
   readonly bytes: number
-  /** To the next item; false when there is none. */
+  /** Moves to the next item; false if there is none. */
   advance(): boolean
 }
 
-/** A page of items with where it reaches; the rest of a `Page` is the broker's to say. */
+/** A page of items and the position that it reaches. The broker adds the other fields of a `Page`. */
 export interface Merged<T> {
   readonly items: readonly (T | Loss)[]
-  /** Complete for what was merged up to here. */
+  /** Complete for the merged series up to here. */
   readonly upto: number
-  /** Whether there is nothing after it. */
+  /** Whether no item follows. */
   readonly end: boolean
 }
 
 /**
- * Series, each with an item, as one page in the order of the log. `end` is the last `seq` of the log. What is left in
- * `series` afterwards is what the next page is made of.
+ * Merges series, each with an item, into one page in the order of the log. `end` is the last `seq` of the log. The rest
+ * of `series` afterwards is the start of the next page.
  */
 export function mergePage<T extends object>(
   series: Series<T>[],
@@ -32,7 +32,7 @@ export function mergePage<T extends object>(
   end: number,
   max: PageLimit,
 ): Merged<T> {
-  // The next one to read is the last of the array.
+  // The next series to read is the last one in the array.
   series.sort((a, b) => b.seq - a.seq)
   const items: (T | Loss)[] = []
   let bytes = 0
@@ -40,7 +40,8 @@ export function mergePage<T extends object>(
   for (let next = series.pop(); next !== undefined; next = series.pop()) {
     const { seq, event } = next
     if (event === undefined && seq === upto && items.length > 0) {
-      // Channels that lost up to the same place share one loss: two of one position could be cut apart.
+      // Channels that lost events up to the same place share one loss: two losses with one position could be separated
+      // by a page.
       const { channels } = items.pop() as Loss
       items.push({ seq, channels: [...channels, next.name] })
     } else {
@@ -57,7 +58,7 @@ export function mergePage<T extends object>(
   return { items, upto: end, end: true }
 }
 
-/** Puts a series back where its next item belongs. */
+/** Inserts a series at the place of its next item. */
 function insert<T>(series: Series<T>[], one: Series<T>): void {
   let low = 0
   let high = series.length
@@ -69,7 +70,7 @@ function insert<T>(series: Series<T>[], one: Series<T>): void {
   series.splice(low, 0, one)
 }
 
-/** The index of the first item from `from` on whose `seq` is after `seq`, in an array that rises by it. */
+/** The index of the first item from `from` on whose `seq` is after `seq`, in an array that is ascending by it. */
 export function firstAfter<T>(items: readonly T[], from: number, seq: number, of: (item: T) => number): number {
   let low = from
   let high = items.length

@@ -2,29 +2,32 @@ import { covers, isPattern, parseChannelOrPattern } from '../channel-name.ts'
 import type { SseError } from '../errors.ts'
 import { integerOption, optionsObject } from '../option.ts'
 
-/** How much of one channel is kept. */
+/** Limits of one channel. */
 export interface RetentionOptions {
-  /** Events per channel. Default 1 000; 0 = none; at most 10 000 000. */
+  /** Events per channel. Default 1,000; 0 = none; at most 10,000,000. */
   maxEvents?: number | undefined
-  /** Age in milliseconds after which an event goes. Default 3 600 000 (one hour); 0 = never. */
+  /** Age in milliseconds after which an event is deleted. Default 3,600,000 (one hour); 0 = never. */
   maxAgeMs?: number | undefined
 }
 
-/** How much of the log is kept. */
+/** Limits of the log. */
 export interface HistoryOptions extends RetentionOptions {
   /**
-   * Bytes that the events of the whole log take: in memory, what they take there, which is about 300 bytes for each
-   * channel with events, and for each event 540 and three times its text; in a file, their text. Default 67 108 864
-   * (64 MiB); 0 = none. Past it the oldest events of the log go first, whatever their channel. An event larger than a
+   * Bytes that the events of the whole log take. In memory that is the actual use: about 300 bytes for each channel
+   * with events, and for each event 540 and three times its text. In a file it is the text. Default 67,108,864 (64
+   * MiB); 0 = none. Beyond it the oldest events of the log are deleted first, in every channel. An event larger than a
    * sixteenth of it is sent live but not kept.
    */
   maxBytes?: number | undefined
   /**
-   * Channel names that are remembered, with the position of their last event. Default 100 000. Past it the channel
+   * Channel names that are remembered, with the position of their last event. Default 100,000. Beyond it the channel
    * whose last event is the oldest is forgotten; a publish is never refused.
    */
   maxChannels?: number | undefined
-  /** Retention of single channels: names or patterns. A name wins over patterns, then the first pattern that matches. */
+  /**
+   * Retention of single channels: names or patterns. A name takes precedence over patterns, then the first pattern that
+   * matches.
+   */
   channels?: Record<string, RetentionOptions> | undefined
 }
 
@@ -38,9 +41,9 @@ export interface Retention {
 export interface ResolvedHistoryOptions {
   readonly maxBytes: number
   readonly maxChannels: number
-  /** How long the name of a channel is remembered after its last event, at least. */
+  /** The minimum time that the name of a channel is remembered after its last event. */
   readonly rememberMs: number
-  /** Every retention there is. Which one a channel has is decided once, when it appears. */
+  /** All retentions. The retention of a channel is chosen once, at its first event. */
   readonly retentions: readonly Retention[]
   retentionOf(channel: string): Retention
 }
@@ -63,7 +66,7 @@ export function resolveHistoryOptions(given: HistoryOptions | undefined): Resolv
   return {
     maxBytes: integerOption('history.maxBytes', options.maxBytes, 67_108_864, 0, Number.MAX_SAFE_INTEGER),
     maxChannels: integerOption('history.maxChannels', options.maxChannels, 100_000, 1, 100_000_000),
-    // The longest age that is limited: a channel without a limit keeps its events until others push them out.
+    // The longest limited age: a channel without a limit keeps its events until others push them out.
     rememberMs: Math.max(HOUR_MS, ...retentions.map(({ maxAgeMs }) => (Number.isFinite(maxAgeMs) ? maxAgeMs : 0))),
     retentions,
     retentionOf: (channel) =>
@@ -73,12 +76,12 @@ export function resolveHistoryOptions(given: HistoryOptions | undefined): Resolv
 
 function parseChannels(channels: unknown = {}): NonNullable<HistoryOptions['channels']> {
   if (typeof channels !== 'object' || channels === null) {
-    throw new TypeError('The option history.channels is an object whose keys are channel names and patterns.')
+    throw new TypeError('Option `history.channels` must be an object whose keys are channel names and patterns.')
   }
   try {
     for (const name of Object.keys(channels)) parseChannelOrPattern(name)
   } catch (error) {
-    throw new TypeError(`The option history.channels: ${(error as SseError).detail}`)
+    throw new TypeError(`Option \`history.channels\`: ${(error as SseError).detail}`)
   }
   return channels as Record<string, RetentionOptions>
 }

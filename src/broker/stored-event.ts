@@ -2,7 +2,7 @@ import { formatCursor } from '../protocol/cursor.ts'
 import { encodeEnvelope, encodeFields, encodeId } from '../protocol/encode.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
 
-/** An event that is to be appended, checked and encoded. */
+/** A checked and encoded event that is to be appended. */
 export interface NewEvent {
   readonly channel: string
   readonly event: string | undefined
@@ -13,24 +13,27 @@ export interface NewEvent {
   readonly conflationKey: string | undefined
   /** Scoped to the channel; kept 10 minutes or for the last 100,000 keys, whichever is shorter. */
   readonly idempotencyKey: string | undefined
-  /** Of an event that was sent in a batch under one key: what the whole batch was. A part of the payload of its key. */
+  /** Identifies the whole batch, for an event of a batch under one key. It belongs to the payload of the key. */
   readonly batch?: string | undefined
   /** The encoded block without its `id` line. */
   readonly fields: string
-  /** The length of `fields` in bytes of UTF-8: what limits and retention count. */
+  /** The length of `fields` in bytes of UTF-8, which limits and retention count. */
   readonly bytes: number
 }
 
-/** What V8 and Node keep for an event of no length, measured on Node 20 to 24. */
+/** The memory that V8 and Node need for an event without text, measured on Node 20 to 24. */
 const OBJECT_BYTES = 540
 
-/** What V8 keeps for a text: two bytes a character where one of them is above U+00FF. `bytes`: its length, or a bound. */
+/**
+ * The memory that V8 needs for a text: two bytes a character if one of them is above U+00FF. `bytes`: its length, or a
+ * bound.
+ */
 function textBytes(text: string, bytes: number): number {
   return text.length === bytes || !/[^\x00-\xff]/.test(text) ? text.length : 2 * text.length
 }
 
 /**
- * An event with its place in the log. One object serves all who keep it or send it: a frame is encoded when it is first
+ * An event with its place in the log. All readers and history share one object: a frame is encoded when it is first
  * needed, and its bytes are shared from then on.
  */
 export class StoredEvent implements NewEvent {
@@ -44,11 +47,11 @@ export class StoredEvent implements NewEvent {
   readonly bytes: number
   /** The life of the log in which it was appended. */
   readonly epoch: string
-  /** Its place in the log: unique and rising over all channels, not without holes. */
+  /** Its place in the log: unique and ascending over all channels, possibly with gaps in the numbers. */
   readonly seq: number
-  /** The `seq` of the previous event *of its channel*. If none is known: the last one that was forgotten, or 0. */
+  /** The `seq` of the previous event *of its channel*. If none is known: that of the last forgotten channel, or 0. */
   readonly prev: number
-  /** Made for the fan-out, and kept: a replay sends the same bytes. */
+  /** Made for the fan-out and kept: a replay sends the same bytes. */
   #plain: Frame | undefined
   /** Only while a batch or a page is written: it may be six times as large as the text. */
   #envelope: Frame | undefined
@@ -73,12 +76,14 @@ export class StoredEvent implements NewEvent {
     return formatCursor(this)
   }
 
-  /** About how many bytes of memory it takes while it is kept: its own object, its text twice, and its frame. */
+  /**
+   * About the number of bytes of memory that it takes while it is kept: its own object, its text twice, and its frame.
+   */
   get heldBytes(): number {
     return OBJECT_BYTES + textBytes(this.data, this.bytes) + textBytes(this.fields, this.bytes) + this.bytes
   }
 
-  /** A batch or a page was written: the frame that no other one needs is dropped. */
+  /** Called after a batch or a page was written: drops the frame that no other page needs. */
   release(): void {
     this.#envelope = undefined
   }

@@ -16,7 +16,10 @@ const HEAD = 500
 /** Everything up to the last blank line. */
 const BLOCKS = /^[\s\S]*(?:\r\n\r?\n|\n\r?\n|\r\r\n?)/
 
-/** Turns the bytes of one response into blocks: returns a function that takes some, and gives what they complete. */
+/**
+ * Turns the bytes of one response into blocks. Returns a function that accepts bytes and returns the blocks that they
+ * complete.
+ */
 export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void): (bytes: Uint8Array) => Block[] {
   const blocks: Block[] = []
   /** Characters of the block that is incomplete, without comments. */

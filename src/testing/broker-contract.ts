@@ -17,8 +17,8 @@ export interface ContractRunner {
 
 /**
  * The suite that every broker passes: one test for each promise of the interface `Broker`. `makeBroker` returns a new
- * broker, not yet started, on a log of its own with the history and the clock that a test asks for. Nothing is assumed
- * to be synchronous that the interface does not promise.
+ * broker, not yet started, on a separate log with the history and the clock of the test. The suite does not assume that
+ * any step is synchronous unless the interface promises it.
  */
 export function brokerContract(makeBroker: MakeBroker, { describe, it }: ContractRunner): void {
   const promise: ContractIt = (name, test) => it(name, () => withBrokers(makeBroker, test))

@@ -1,6 +1,6 @@
-// Taken when this module is loaded: a test may replace them.
+// Read when this module is loaded: a test may replace them.
 const { setTimeout, clearTimeout } = globalThis
-/** What `next` waits for. */
+/** The event that `next` waits for. */
 export interface NextOptions {
   /** The event type to wait for; events of other types that come first are dropped. Default: any. */
   type?: string | undefined
@@ -10,9 +10,9 @@ export interface NextOptions {
 
 /** One event as a client received it. */
 export interface ReceivedEvent {
-  /** Its type; `'message'` when the stream names none. */
+  /** Its type; `'message'` if the stream has none. */
   readonly event: string
-  /** The ID in its own block; undefined when it has none. */
+  /** The ID in its own block; undefined if it has none. */
   readonly id: string | undefined
   readonly data: string
   /** The data, parsed as JSON. */
@@ -27,18 +27,18 @@ interface Waiting {
 
 /** Events between the connection that receives them and the test that takes them. */
 export class Inbox {
-  /** What nobody has taken. Empty while anybody waits. */
+  /** The events that were not taken. Empty while a call waits. */
   readonly #events: ReceivedEvent[] = []
   readonly #waiting: Waiting[] = []
-  /** Why no more events come; undefined while they may. */
+  /** The reason why no more events arrive; undefined while they may. */
   #ended: string | undefined
 
-  /** Events may come, for the first time or again. */
+  /** Events may arrive, for the first time or again. */
   begin(): void {
     this.#ended = undefined
   }
 
-  /** The first in line for this type gets it; an event that none of those who wait is waiting for is dropped. */
+  /** The first waiting call for this type gets it. If calls wait, but none for this type, the event is dropped. */
   put(event: ReceivedEvent): void {
     if (this.#waiting.length === 0) {
       this.#events.push(event)
@@ -48,13 +48,16 @@ export class Inbox {
     if (at !== -1) this.#waiting.splice(at, 1)[0]!.resolve(event)
   }
 
-  /** No more events come: everybody who waits is told why. What is here already can still be taken. */
+  /** No more events arrive: every waiting call rejects with the reason. Events that arrived can still be taken. */
   end(why: string): void {
     this.#ended = why
     for (const waiting of this.#waiting.splice(0)) waiting.reject(new Error(why))
   }
 
-  /** Resolves with the next event of the type; those before it are dropped. `context` goes into the message of an error. */
+  /**
+   * Resolves with the next event of the type; earlier events are dropped. `context` is added to the message of an
+   * error.
+   */
   take(type: string | undefined, timeoutMs: number, context: () => string): Promise<ReceivedEvent> {
     for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
       if (type === undefined || event.event === type) return Promise.resolve(event)

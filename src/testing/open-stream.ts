@@ -10,47 +10,50 @@ import type { AddressInfo } from 'node:net'
 import { createParser } from 'eventsource-parser'
 import { Inbox, type NextOptions, type ReceivedEvent } from './inbox.ts'
 
-// Taken when this module is loaded: a test may replace them.
+// Read when this module is loaded: a test may replace them.
 const { setTimeout, clearTimeout } = globalThis
 
-/** What `openStream` requests, and how long it waits. */
+/** The request of `openStream`, and its time limits. */
 export interface OpenStreamOptions {
-  /** Request headers. `Accept: text/event-stream` unless given; `undefined` sends none of that name. */
+  /** Request headers. `Accept: text/event-stream` unless given; `undefined` omits a header. */
   headers?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined
-  /** Default: POST with a body, else GET. */
+  /** Default: POST if there is a body, otherwise GET. */
   method?: string | undefined
   /** The request body as it is; its `Content-Type` belongs in `headers`. */
   body?: string | Uint8Array | undefined
-  /** Sent as `Last-Event-ID`, as by a client that comes back. */
+  /** Sent as `Last-Event-ID`, as by a client that reconnects. */
   lastEventId?: string | undefined
-  /** How long to wait for the response, and for each event unless `next` is told otherwise. Default 5 000. */
+  /** The time limit for the response, and for each event unless `next` has its own. Default 5,000. */
   timeoutMs?: number | undefined
 }
 
-/** A client of one event stream that does what a test tells it, and nothing by itself. */
+/** A client of one event stream that acts only when the test calls it. */
 export interface OpenStream {
   /** Of the last response. */
   readonly status: number
   /** Of the last response, with names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  /** The ID that `reconnect` sends: that of the last event received which had one. `''` = none. */
+  /** The ID that `reconnect` sends: that of the last event with an ID. `''` = none. */
   readonly lastEventId: string
-  /** The reconnection time that the server asked for last. */
+  /** The last reconnection time from the server. */
   readonly reconnectionTimeMs: number | undefined
   /** The comments received, in order. */
   readonly comments: readonly string[]
-  /** Resolves when the response has ended or was cut, by whichever side. Never rejects. */
+  /** Resolves when the response has ended or was cut, by either side. Never rejects. */
   readonly ended: Promise<void>
   /**
-   * Resolves with the next event that nobody has taken yet. Rejects when none comes in time, and when the stream has
-   * ended and nothing is left. Calls that wait are served in their order.
+   * Resolves with the next event that was not taken yet. Rejects if none arrives in time, and if the stream has ended
+   * and no event is left. Waiting calls are served in their order.
    */
   next(options?: NextOptions): Promise<ReceivedEvent>
-  /** The body of the last response so far, as it came. Whole when the response was a refusal. */
+  /** The body of the last response so far, as it arrived. Complete if the response was a refusal. */
   text(): string
-  /** Cuts the connection without a word, as a client does that loses its network. What was received can still be taken. */
+  /** Cuts the connection, like a client that loses its network. Events that were received can still be taken. */
   drop(): void
-  /** Drops the connection and makes the same request again with `Last-Event-ID`. Resolves with this when it is answered. */
+  /**
+   * Drops the connection and makes the same request again with `Last-Event-ID`. Resolves with this stream when it is
+   * answered.
+   */
   reconnect(): Promise<this>
   /** Drops the connection, and closes the server that was started for an app. */
   [Symbol.asyncDispose](): Promise<void>
@@ -60,12 +63,12 @@ const DEFAULT_TIMEOUT_MS = 5_000
 const EXCERPT_LENGTH = 200
 
 /**
- * Opens an event stream as a client would, over a real connection. `target` is an Express app, or any request listener
- * of node:http, which is then served on a free port of the loopback interface until the stream is disposed of; or the
- * base URL of a server that runs already.
+ * Opens an event stream as a client would, over a real connection. `target` is an Express app or any request listener
+ * of node:http, which is served on a free port of the loopback interface until the stream is disposed of. Or it is the
+ * base URL of a running server.
  *
- * Resolves once the head is there; for an answer that is no event stream once its body is there, for `text()`. A status
- * that refuses is no error. Rejects when the connection fails or no answer comes in time.
+ * Resolves when the head has arrived, or, for an answer that is not an event stream, when its body has arrived, for
+ * `text()`. A status that refuses is not an error. Rejects if the connection fails or no answer arrives in time.
  */
 export async function openStream(
   target: RequestListener | string | URL,
@@ -138,7 +141,7 @@ class Client implements OpenStream {
         ended()
         resolve(this)
       }
-      // Rejects only while there is no answer. A connection that is cut later shows in `ended`.
+      // Rejects only while there is no answer. A later cut is visible in `ended`.
       req.on('error', reject)
       req.on('close', () => {
         if (this.status === 0) end()
@@ -166,7 +169,7 @@ class Client implements OpenStream {
   }
 
   drop(): void {
-    // A reset, so that the server hears of it at once and not when it writes.
+    // A reset, so that the server notices it at once and not at its next write.
     this.#request?.socket?.resetAndDestroy()
     this.#request?.destroy()
   }
@@ -211,7 +214,10 @@ class Client implements OpenStream {
       },
     })
     const parses = isEventStream(res)
-    /** The part of a line that the parser has not got yet: it would look through all of the line again for each part. */
+    /**
+     * The part of a line that the parser has not received yet: the parser would search the whole line again for each
+     * part.
+     */
     let held = ''
     res.on('data', (chunk: Buffer) => {
       const text = decoder.decode(chunk, { stream: true })
@@ -223,10 +229,10 @@ class Client implements OpenStream {
     })
   }
 
-  /** The end of what came, for messages of errors. */
+  /** The end of the received text, for messages of errors. */
   #excerpt(): string {
     const text = this.#text
-    if (text === '') return ` Nothing came with status ${this.status}.`
+    if (text === '') return ` Nothing was received, status ${this.status}.`
     return ` Status ${this.status}, received last: ${JSON.stringify(text.slice(-EXCERPT_LENGTH))}`
   }
 }

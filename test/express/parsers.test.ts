@@ -73,7 +73,7 @@ describe.each(flavours)('behind body parsers, Express $version', (flavour) => {
       }
     })
 
-    it('a type that is not taken is 415', async () => {
+    it('an unsupported type is 415', async () => {
       const { answer } = await published(orders[name]!(), 'image/png', 'x')
       expectProblem(answer, 415, 'ERR_SSE_MEDIA_TYPE')
     })

@@ -153,7 +153,7 @@ describe('openStream', () => {
     }, '/')
     await expect(s.next()).rejects.toThrow('The stream has ended.')
     await using none = await openStream((_req, res) => res.end(), '/')
-    await expect(none.next()).rejects.toThrow('Nothing came with status 200.')
+    await expect(none.next()).rejects.toThrow('Nothing was received, status 200.')
   })
 
   it('rejects when nobody answers, when the answer never ends, and when there is no server', async () => {
@@ -175,7 +175,7 @@ describe('openStream', () => {
     server.close()
     await expect(s.reconnect()).rejects.toThrow('ECONNREFUSED')
     expect((await s.next()).data).toBe('a')
-    await expect(s.next()).rejects.toThrow('Nothing came with status 0.')
+    await expect(s.next()).rejects.toThrow('Nothing was received, status 0.')
   })
 
   it('refuses what cannot be requested, and closes the server it made', async () => {

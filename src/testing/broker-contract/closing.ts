@@ -3,15 +3,15 @@ import { isSseError } from '../../errors.ts'
 import { manualClock } from '../manual-clock.ts'
 import { ALL, type ContractIt, event, selector } from './rig.ts'
 
-/** What `close` promises. */
+/** The promises of `close`. */
 export function closing(it: ContractIt): void {
-  it('it can be closed twice, at once and later', async (open) => {
+  it('a second close, at once or later, resolves', async (open) => {
     const { broker } = await open()
     await Promise.all([broker.close(), broker.close()])
     await broker.close()
   })
 
-  it('closed, it rejects everything as unavailable', async (open) => {
+  it('a closed broker rejects every call as unavailable', async (open) => {
     const { broker, top } = await open()
     const of = selector('a')
     await broker.subscribe(of)
@@ -25,7 +25,7 @@ export function closing(it: ContractIt): void {
     broker.unsubscribe(of)
   })
 
-  it('publishes under way are settled when it is closed', async (open) => {
+  it('close settles the publishes in progress', async (open) => {
     const log = await open()
     await log.broker.subscribe(selector('a'))
     let settled = 0
@@ -40,13 +40,13 @@ export function closing(it: ContractIt): void {
       }
     })
     await log.broker.close()
-    // What was settled reaches those who wait for it within the turn.
+    // The settled publishes reach their callers within the turn.
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(settled, 10)
     await Promise.all(publishes)
   })
 
-  it('closed, its listener is silent', async (open) => {
+  it('a closed broker does not call its listener', async (open) => {
     const clock = manualClock()
     const log = await open({ clock })
     await log.broker.subscribe(selector('a'))

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { formatCursor, parseCursor } from '../../protocol/cursor.ts'
 import { type ContractIt, event, selector } from './rig.ts'
 
-/** What `start`, `subscribe` and the listener promise. Every test also checks each call that it gets: see `Rig`. */
+/**
+ * The promises of `start`, `subscribe` and the listener. Every test also checks each call of the listener: see `Rig`.
+ */
 export function handingOver(it: ContractIt): void {
-  it('a log has a position from the start, and it is the end of an empty one', async (open) => {
+  it('a new log has a position, which is its end', async (open) => {
     const log = await open()
     const { top } = log
     assert.match(top.epoch, /^[0-9A-Za-z]{6}$/)
@@ -13,7 +15,7 @@ export function handingOver(it: ContractIt): void {
     assert.deepEqual(log.handed, [])
   })
 
-  it('the top rises with each call of the listener, and reaches everything that was published', async (open) => {
+  it('the top rises with each call of the listener, and reaches every published event', async (open) => {
     const log = await open()
     await log.broker.subscribe(selector('a'))
     const start = log.top
@@ -29,7 +31,7 @@ export function handingOver(it: ContractIt): void {
     assert.ok(log.top.seq >= start.seq + 20)
   })
 
-  it('calls of the listener are not nested: what one of them publishes is handed over after it', async (open) => {
+  it('calls of the listener are not nested: a publish inside one is handed over after it', async (open) => {
     const log = await open()
     await log.broker.subscribe(selector('a', 'b'))
     let inner: Promise<unknown> | undefined
@@ -69,13 +71,17 @@ export function handingOver(it: ContractIt): void {
         assert.ok(!('channels' in item))
         const { channel, seq, prev } = item
         if (last.has(channel)) assert.equal(prev, last.get(channel))
-        else assert.ok(prev <= start.seq, 'the first event of a channel follows nothing that anybody could have seen')
+        else
+          assert.ok(
+            prev <= start.seq,
+            'the first event of a channel has no earlier event that a subscriber could have received',
+          )
         last.set(channel, seq)
       }
     }
   })
 
-  it('an event comes with all that was published, and with its frame', async (open) => {
+  it('an event has all published fields, and its frame', async (open) => {
     const log = await open()
     const start = await log.end()
     await log.broker.subscribe(selector('a'))
@@ -108,7 +114,7 @@ export function handingOver(it: ContractIt): void {
     }
   })
 
-  it('subscriptions are counted: the last unsubscribe ends it, and a new subscribe begins it again', async (open) => {
+  it('subscriptions are counted: the last unsubscribe ends them, and a new subscribe starts again', async (open) => {
     const log = await open()
     const twice = selector('a')
     await log.broker.subscribe(twice)
@@ -122,7 +128,7 @@ export function handingOver(it: ContractIt): void {
     assert.deepEqual(log.brief(log.handed), ['a1', 'a2'])
   })
 
-  it('subscriptions are counted for each selector object, whatever others ask for the same', async (open) => {
+  it('subscriptions are counted for each selector object, independent of equal selectors', async (open) => {
     const log = await open()
     const [one, other, pattern] = [selector('a', 'b'), selector('a', 'b'), selector('*')]
     await Promise.all([one, other, pattern].map((each) => log.broker.subscribe(each)))

@@ -10,14 +10,14 @@ function keyed(name: string, idempotencyKey: string, given: Partial<NewEvent> = 
   return event(name, { idempotencyKey, ...given })
 }
 
-/** What happens to one event: the code of its refusal, or whether it is a duplicate. */
+/** The outcome of one event: the code of its refusal, or whether it is a duplicate. */
 async function outcomeOf(log: Rig, event: NewEvent): Promise<string> {
   const [outcome] = await log.publish([event])
   if (isSseError(outcome)) return outcome.code
   return outcome![0]!.duplicate ? 'duplicate' : 'new'
 }
 
-/** What `publish` promises of idempotency keys. */
+/** The promises of `publish` for idempotency keys. */
 export function keys(it: ContractIt): void {
   it('a repeat gets the first receipt, and nothing is appended or handed over', async (open) => {
     const log = await open()
@@ -32,7 +32,7 @@ export function keys(it: ContractIt): void {
     assert.ok(log.brief(log.handed).filter((name) => name === 'a1').length <= 1)
   })
 
-  it('a repeat while the first is under way gets its receipt', async (open) => {
+  it('a repeat while the first is in progress gets its receipt', async (open) => {
     const log = await open()
     const start = await log.end()
     const [[first], [second]] = await Promise.all([log.append(keyed('a1', 'k')), log.append(keyed('a1', 'k'))])
@@ -40,7 +40,7 @@ export function keys(it: ContractIt): void {
     assert.deepEqual(await log.after(start, 'a'), ['a1'])
   })
 
-  it('a repeat within one group, and in a later group of the same call, is one', async (open) => {
+  it('a repeat within one group, and in a later group of the same call, is a duplicate', async (open) => {
     const log = await open()
     const start = await log.end()
     const outcomes = await log.publish(
@@ -61,7 +61,7 @@ export function keys(it: ContractIt): void {
     assert.deepEqual(await log.after(start, 'a'), [])
   })
 
-  it('a batch that is repeated with more lines appends those lines only', async (open) => {
+  it('a batch that is repeated with more lines appends only the new lines', async (open) => {
     const log = await open()
     const start = await log.end()
     const line = (i: number) => keyed(`a${i}`, `k\0${i}`)
@@ -88,7 +88,7 @@ export function keys(it: ContractIt): void {
     assert.deepEqual(await log.after(start, 'a', 'b'), ['a1', 'b1', 'b2'])
   })
 
-  it('a payload is its data, whether that is JSON, the event type and the conflation key', async (open) => {
+  it('a payload is the data, whether it is JSON, the event type and the conflation key', async (open) => {
     const log = await open()
     const start = await log.end()
     const payload = { data: '5', json: false, event: 'type', conflationKey: 'price' }
@@ -110,7 +110,7 @@ export function keys(it: ContractIt): void {
     assert.deepEqual(await log.after(start, 'a'), ['5'])
   })
 
-  it('keys are kept 10 minutes, though their events are not', async (open) => {
+  it('keys are kept for 10 minutes, even if their events are not', async (open) => {
     const clock = manualClock()
     const log = await open({ clock, history: { maxEvents: 0 } })
     assert.equal(await outcomeOf(log, keyed('a1', 'k')), 'new')

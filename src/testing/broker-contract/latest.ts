@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { manualClock } from '../manual-clock.ts'
 import { ALL, type ContractIt, largeEvent, selector } from './rig.ts'
 
-/** What `latest` promises. */
+/** The promises of `latest`. */
 export function latest(it: ContractIt): void {
-  it('it gives the last events of each channel, in the order of the log', async (open) => {
+  it('latest returns the last events of each channel, in the order of the log', async (open) => {
     const log = await open()
     await log.append('a1', 'b1', 'p.x1', 'a2', 'p.y1', 'b2', 'a3', 'p.x2', 'a4')
     const brief = async (count: number, ...names: string[]) =>
@@ -16,7 +16,7 @@ export function latest(it: ContractIt): void {
     assert.deepEqual(await brief(1, 'p.*', 'p.x', 'b'), ['p.y1', 'b2', 'p.x2'])
   })
 
-  it('it begins at the position before its first event, and ends at the end of the log', async (open) => {
+  it('latest begins at the position before its first event, and ends at the end of the log', async (open) => {
     const log = await open()
     const receipts = await log.append('a1', 'b1', 'a2', 'a3', 'b2')
     const page = await log.broker.latest(2, selector('a'), ALL)
@@ -28,7 +28,7 @@ export function latest(it: ContractIt): void {
     assert.deepEqual(await log.after(page.from, 'a'), ['a2', 'a3'])
   })
 
-  it('with nothing to give it is empty at the end of the log', async (open) => {
+  it('latest without events is an empty page at the end of the log', async (open) => {
     const log = await open()
     await log.append('a1')
     const end = await log.end()
@@ -36,7 +36,7 @@ export function latest(it: ContractIt): void {
     assert.deepEqual(page, { status: 'ok', from: end, items: [], upto: end, end: true })
   })
 
-  it('past its limits the newest of all channels stay, at least one', async (open) => {
+  it('latest over its limits keeps the newest events of all channels, at least one', async (open) => {
     const log = await open()
     await log.append(...['a1', 'a2', 'b1', 'a3', 'b2'].map((name) => largeEvent(name, 1_000)), largeEvent('b3', 5_000))
     const brief = async (max: { events: number; bytes: number }) => {
@@ -48,7 +48,7 @@ export function latest(it: ContractIt): void {
     assert.deepEqual(await brief({ ...ALL, bytes: 1 }), ['b3'])
   })
 
-  it('it gives what is kept, and tells no losses', async (open) => {
+  it('latest returns the kept events, and reports no losses', async (open) => {
     const clock = manualClock()
     const log = await open({ clock, history: { maxEvents: 2, maxAgeMs: 60_000 } })
     await log.append('a1', 'a2', 'b1', 'a3')

@@ -5,12 +5,12 @@ import { ALL, type ContractIt, event, largeEvent, selector } from './rig.ts'
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 
-/** An event may have 10,000 bytes, and the log sixteen times that, whatever else a broker counts besides the text. */
+/** An event may have 10,000 bytes, and the log sixteen times that, if a broker counts only the text. */
 const SMALL_LOG = { maxBytes: 160_000 }
 
-/** What `read` promises of events that the log no longer has. A false alarm is a fault as much as a missed one. */
+/** The promises of `read` for events that the log no longer has. A false alarm is as much a defect as a missed one. */
 export function losses(it: ContractIt): void {
-  it('of a channel trimmed by count, what is gone is told before what is kept', async (open) => {
+  it('a channel trimmed by count reports its loss before its kept events', async (open) => {
     const log = await open({ history: { maxEvents: 2 } })
     const start = await log.end()
     const receipts = await log.append('a1', 'a2', 'a3', 'a4', 'a5')
@@ -20,7 +20,7 @@ export function losses(it: ContractIt): void {
     assert.deepEqual(await log.after(receipts[3]!.id, 'a'), ['a5'])
   })
 
-  it('each channel has its own limits: a name wins over patterns, then the first pattern', async (open) => {
+  it('each channel has its own limits: a name takes precedence over patterns, then the first pattern', async (open) => {
     const channels = { 'p.x': { maxEvents: 1 }, 'p.*': { maxEvents: 2 }, 'p.>': { maxEvents: 0 } }
     const log = await open({ history: { maxEvents: 3, channels } })
     const start = await log.end()
@@ -31,7 +31,7 @@ export function losses(it: ContractIt): void {
     assert.deepEqual(await log.after(start, 'p.x.y'), ['lost p.x.y to p.x.y4'])
   })
 
-  it('events go by their age, also in a channel to which nobody publishes', async (open) => {
+  it('events expire by age, also in a quiet channel', async (open) => {
     const clock = manualClock()
     const log = await open({ clock, history: { maxAgeMs: 10 * MINUTE_MS, channels: { old: { maxAgeMs: 0 } } } })
     const start = await log.end()
@@ -59,7 +59,7 @@ export function losses(it: ContractIt): void {
     assert.deepEqual(await log.after(start, 'a'), ['a1', 'a2', 'a3'])
   })
 
-  it('of a channel that keeps nothing, its last event is told', async (open) => {
+  it('a channel that keeps nothing reports a loss up to its last event', async (open) => {
     const log = await open({ history: { channels: { a: { maxEvents: 0 } } } })
     const start = await log.end()
     const receipts = await log.append('a1', 'b1', 'a2', 'b2')
@@ -67,7 +67,7 @@ export function losses(it: ContractIt): void {
     assert.deepEqual(await log.after(receipts[2]!.id, 'a', 'b'), ['b2'])
   })
 
-  it('the bytes of the whole log are limited, and its oldest events go first', async (open) => {
+  it('the bytes of the whole log are limited, and its oldest events are deleted first', async (open) => {
     const log = await open({ history: { ...SMALL_LOG, channels: { a: { maxEvents: 500 } } } })
     const start = await log.end()
     const names = Array.from({ length: 40 }, (_, i) => `${i % 2 === 0 ? 'a' : 'b'}${i}`)
@@ -90,7 +90,7 @@ export function losses(it: ContractIt): void {
     assert.deepEqual(await log.after(start, '*'), expected)
   })
 
-  it('pages that are cut anywhere tell the same losses, each once', async (open) => {
+  it('pages of any size report the same losses, each once', async (open) => {
     const channels = { a: { maxEvents: 1 }, b: { maxEvents: 2 }, c: { maxEvents: 0 } }
     const log = await open({ history: { channels } })
     const start = await log.end()
@@ -104,7 +104,7 @@ export function losses(it: ContractIt): void {
     }
   })
 
-  it('a quiet channel has lost nothing, whatever others lose', async (open) => {
+  it('a quiet channel loses nothing when others lose events', async (open) => {
     const log = await open({ history: { maxEvents: 1 } })
     const start = await log.end()
     await log.append('quiet1')
@@ -131,7 +131,7 @@ export function losses(it: ContractIt): void {
     assert.deepEqual(await log.after(large!.id, 'a', 'b'), ['a3'])
   })
 
-  it('past maxChannels the channel with the oldest last event is forgotten, and a publish never refused', async (open) => {
+  it('beyond maxChannels the channel with the oldest last event is forgotten, and no publish is refused', async (open) => {
     const log = await open({ history: { maxChannels: 2 } })
     const start = await log.end()
     await log.append('a1')
@@ -142,7 +142,7 @@ export function losses(it: ContractIt): void {
     assert.deepEqual(await log.after(start, 'b'), ['lost b to b1'])
   })
 
-  it('unknown channels and every pattern lost what was forgotten, of older positions only', async (open) => {
+  it('unknown channels and every pattern report the forgotten events, for older positions only', async (open) => {
     const log = await open({ history: { maxChannels: 2 } })
     const start = await log.end()
     const [a1] = await log.append('a1')
@@ -157,7 +157,7 @@ export function losses(it: ContractIt): void {
     assert.deepEqual(await log.after(a1!.id, '*'), ['b1', 'c1'])
   })
 
-  it('channels and patterns that lost up to the same place share one loss, which no page cuts apart', async (open) => {
+  it('channels and patterns that lost events up to the same place share one loss', async (open) => {
     const log = await open({ history: { maxChannels: 2 } })
     const start = await log.end()
     await log.append('a1')
@@ -169,7 +169,7 @@ export function losses(it: ContractIt): void {
     }
   })
 
-  it('a channel that was forgotten and comes back has lost what it had', async (open) => {
+  it('a forgotten channel with a new event reports its earlier events as lost', async (open) => {
     const log = await open({ history: { maxChannels: 2 } })
     const start = await log.end()
     const [a1] = await log.append('a1')
@@ -190,7 +190,7 @@ export function losses(it: ContractIt): void {
     ['as long as events may be kept', 119 * MINUTE_MS, { maxAgeMs: 2 * HOUR_MS, maxEvents: 0 }],
   ]
   for (const [how, elapsed, history] of remembering) {
-    it(`names are remembered ${how}, so nobody is told a loss that is none`, async (open) => {
+    it(`names are remembered ${how}, so no false loss is reported`, async (open) => {
       const clock = manualClock()
       const log = await open({ clock, history })
       const start = await log.end()
@@ -203,7 +203,7 @@ export function losses(it: ContractIt): void {
     })
   }
 
-  it('what is forgotten for its age is told all the same', async (open) => {
+  it('a channel that is forgotten for its age is still reported', async (open) => {
     const clock = manualClock()
     const log = await open({ clock, history: { maxAgeMs: 1_000 } })
     const start = await log.end()

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { isSseError } from '../../errors.ts'
 import { ALL, type ContractIt, event, largeEvent, selector } from './rig.ts'
 
-/** What `publish` promises, but for keys. */
+/** The promises of `publish`, without keys. */
 export function publishing(it: ContractIt): void {
-  it('receipts name the place of each event, in order', async (open) => {
+  it('receipts have the place of each event, in order', async (open) => {
     const log = await open()
     const start = await log.end()
     const outcomes = await log.publish(['a1', 'b1'], ['a2'], ['b2', 'b3'])
@@ -18,7 +18,7 @@ export function publishing(it: ContractIt): void {
     assert.deepEqual(log.brief(items), ['a1', 'b1', 'a2', 'b2', 'b3'])
   })
 
-  it('calls commit in the order in which they were made, without waiting for one another', async (open) => {
+  it('calls commit in call order, without waiting for one another', async (open) => {
     const log = await open()
     const start = await log.end()
     await log.broker.subscribe(selector('a', 'b'))
@@ -29,7 +29,7 @@ export function publishing(it: ContractIt): void {
     assert.deepEqual(await log.after(start, 'a', 'b'), names)
   })
 
-  it('a group is there whole or not at all, whenever somebody looks', async (open) => {
+  it('a read sees a whole group or none of it', async (open) => {
     const log = await open()
     const start = await log.end()
     const all = selector('>')
@@ -57,7 +57,7 @@ export function publishing(it: ContractIt): void {
     assert.equal(receipt!.duplicate, false, 'a refused group does not use up its keys')
   })
 
-  it('a group of 1,000 events, and one of 1 MiB, is one commit', async (open) => {
+  it('a group of 1,000 events, or of 1 MiB, is one commit', async (open) => {
     const log = await open()
     const start = await log.end()
     await log.broker.subscribe(selector('a'))

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { ALL, type ContractIt, largeEvent, selector } from './rig.ts'
 
-/** What `read` promises while the log has everything. */
+/** The promises of `read` while the log has every event. */
 export function reading(it: ContractIt): void {
-  it('without a position it is an empty page at the end of the log', async (open) => {
+  it('a read without a position is an empty page at the end of the log', async (open) => {
     const log = await open()
     const [receipt] = await log.append('a1')
     const page = await log.broker.read(undefined, selector('a'), ALL)
@@ -14,7 +14,7 @@ export function reading(it: ContractIt): void {
     assert.ok(page.upto.seq >= receipt!.id.seq)
   })
 
-  it('it sees all that was committed before, for selectors that nobody subscribed to', async (open) => {
+  it('a read sees all earlier commits, also for selectors without a subscription', async (open) => {
     const log = await open()
     const start = await log.end()
     const names: string[] = []
@@ -35,7 +35,7 @@ export function reading(it: ContractIt): void {
     assert.deepEqual(await log.after(receipts[6]!.id, 'a', 'b'), [])
   })
 
-  it('patterns match as channel names do, and what matches twice comes once', async (open) => {
+  it('patterns match like channel names, and an event that matches twice is read once', async (open) => {
     const log = await open()
     const start = await log.end()
     const receipts = await log.append('p.x1', 'p1', 'p.x.deep1', 'q.x1', 'p.y1', 'p.x2')
@@ -46,7 +46,7 @@ export function reading(it: ContractIt): void {
     assert.deepEqual(await log.after(receipts[2]!.id, '>'), ['q.x1', 'p.y1', 'p.x2'])
   })
 
-  it('what nobody published to is empty, and complete up to the end of the log', async (open) => {
+  it('a channel without events is an empty page, complete up to the end of the log', async (open) => {
     const log = await open()
     const start = await log.end()
     await log.append('a1', 'a2')
@@ -55,7 +55,7 @@ export function reading(it: ContractIt): void {
     assert.deepEqual(page.upto, await log.end())
   })
 
-  it('pages hold no more events than asked for, and go on where they stopped', async (open) => {
+  it('pages have at most the requested number of events, and continue where they stopped', async (open) => {
     const log = await open()
     const start = await log.end()
     const names = ['a1', 'p.x1', 'a2', 'a3', 'p.y1', 'p.x2', 'a4']
@@ -70,7 +70,7 @@ export function reading(it: ContractIt): void {
     }
   })
 
-  it('pages hold no more bytes than asked for, but one event of any size', async (open) => {
+  it('pages have at most the requested number of bytes, but one event of any size', async (open) => {
     const log = await open()
     const start = await log.end()
     const events = ['a1', 'b1', 'a2', 'b2', 'a3'].map((name) => largeEvent(name, 1_000))
@@ -85,7 +85,7 @@ export function reading(it: ContractIt): void {
     }
   })
 
-  it('a position past the end has diverged, and goes on from the end', async (open) => {
+  it('a position past the end has diverged, and continues from the end', async (open) => {
     const log = await open()
     await log.append('a1')
     const end = await log.end()
@@ -93,7 +93,7 @@ export function reading(it: ContractIt): void {
     assert.deepEqual(page, { status: 'diverged', from: end, items: [], upto: end, end: true })
   })
 
-  it('a position of a log that nobody knows goes on from the end', async (open) => {
+  it('a position of an unknown log continues from the end', async (open) => {
     const log = await open()
     await log.append('a1')
     const end = await log.end()

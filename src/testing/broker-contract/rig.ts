@@ -18,7 +18,7 @@ import type { Cursor } from '../../protocol/cursor.ts'
 import { encodeFields } from '../../protocol/encode.ts'
 import { encodedLength } from '../../protocol/frame.ts'
 
-/** How much a broker under test keeps; each as in the option `history` of the brokers here. */
+/** The retention of a broker under test, with the fields of the option `history` of the brokers here. */
 export interface BrokerContractHistory {
   maxEvents?: number | undefined
   maxAgeMs?: number | undefined
@@ -27,7 +27,7 @@ export interface BrokerContractHistory {
   channels?: Record<string, { maxEvents?: number | undefined; maxAgeMs?: number | undefined }> | undefined
 }
 
-/** What a broker under test is made with; undefined = its defaults. */
+/** The options of a broker under test; undefined = its defaults. */
 export interface BrokerContractOptions {
   history?: BrokerContractHistory | undefined
   clock?: Clock | undefined
@@ -45,7 +45,7 @@ const PATIENCE_MS = 5_000
 /** More than any test publishes. */
 export const ALL: PageLimit = { events: 100_000, bytes: 1_000_000_000 }
 
-/** Runs a test. Its brokers are closed whatever comes, and have to have treated their listeners well. */
+/** Runs a test. Closes its brokers in any case, and checks that they called their listeners correctly. */
 export async function withBrokers(makeBroker: MakeBroker, test: (open: Open) => Promise<void>): Promise<void> {
   const rigs: Rig[] = []
   try {
@@ -61,22 +61,22 @@ export async function withBrokers(makeBroker: MakeBroker, test: (open: Open) => 
   }
 }
 
-/** A broker under test, and all that it handed over. */
+/** A broker under test, and everything that it handed over. */
 export class Rig {
   readonly broker: Broker
-  /** What was handed over, in the order in which it came. */
+  /** The events that were handed over, in their order. */
   readonly handed: StoredEvent[] = []
-  /** How often the listener was called. */
+  /** The number of calls of the listener. */
   calls = 0
   /** Called inside a call of the listener. */
   onEvents: ((batch: readonly StoredEvent[]) => void) | undefined
   /** The position that `start` or the last call of the listener named. */
   #top: Cursor | undefined
   #inside = false
-  /** What the broker did wrong in a call of the listener, where an error would end up in the broker. */
+  /** Mistakes of the broker in calls of the listener. Thrown there, an error would end up in the broker. */
   readonly #faults: string[] = []
   readonly #waiting = new Set<() => void>()
-  /** The names of what was published, for messages that can be read. */
+  /** The names of the published events, for readable messages. */
   readonly #names = new Map<number, string>()
 
   constructor(broker: Broker) {
@@ -98,7 +98,7 @@ export class Rig {
     return this.#top
   }
 
-  /** Fails when the listener was called as it must not be. */
+  /** Fails if the broker called the listener in a wrong way. */
   check(): void {
     assert.deepEqual(this.#faults, [])
   }
@@ -161,7 +161,7 @@ export class Rig {
     return paged(after, (from) => this.broker.read(from, of, max))
   }
 
-  /** What can be read after `after` in names: each event, and each loss as `lost <channels> to <event>`. */
+  /** The items after `after` by name: each event, and each loss as `lost <channels> to <event>`. */
   async after(after: Cursor, ...names: readonly string[]): Promise<readonly string[]> {
     return this.brief((await this.read(after, selector(...names))).items)
   }
@@ -190,7 +190,8 @@ export class Rig {
     if (order.some((seq, i) => i > 0 && seq <= order[i - 1]!)) {
       this.#faults.push(`events were not in the order of the log, or not after the previous top: ${order}`)
     }
-    if (order.at(-1)! > top.seq || top.seq < previous) this.#faults.push('the top was behind what was handed over')
+    if (order.at(-1)! > top.seq || top.seq < previous)
+      this.#faults.push('the top was behind the events that were handed over')
     this.#top = top
     const events = batch.filter((item): item is StoredEvent => !isLoss(item))
     if (events.length < batch.length) this.#faults.push('a loss was handed over, though nothing broke')
@@ -199,7 +200,7 @@ export class Rig {
   }
 }
 
-/** An event for the channel that `name` begins with: `a1` is one for `a`, with `a1` as its data. */
+/** An event for the channel at the beginning of `name`: `a1` is one for `a`, with `a1` as its data. */
 export function event(name: string, given: Partial<Omit<NewEvent, 'fields' | 'bytes'>> = {}): NewEvent {
   const none = { event: undefined, json: false, conflationKey: undefined, idempotencyKey: undefined }
   const made = { channel: name.replace(/\d+$/, ''), data: name, ...none, ...given }
@@ -207,7 +208,7 @@ export function event(name: string, given: Partial<Omit<NewEvent, 'fields' | 'by
   return { ...made, fields, bytes: encodedLength(fields) }
 }
 
-/** An event of `bytes` bytes or a few more. */
+/** An event of `bytes` bytes or slightly more. */
 export function largeEvent(name: string, bytes: number): NewEvent {
   return event(name, { data: name.padEnd(bytes, '.') })
 }
@@ -220,21 +221,21 @@ export function selector(...names: readonly string[]): Selector {
   }
 }
 
-/** Follows pages from their first to the end. Each has to go on where the one before it stopped. */
+/** Reads pages from the first to the end. Each must continue where the previous one stopped. */
 async function paged(after: Cursor, next: (from: Cursor) => Page | Promise<Page>): Promise<Page> {
   const items: (StoredEvent | Loss)[] = []
   for (let from = after; ; ) {
     const page = await next(from)
     assert.equal(page.status, 'ok')
-    assert.deepEqual(page.from, from, 'a page begins where it was asked to')
+    assert.deepEqual(page.from, from, 'a page begins at the requested position')
     const order = [from, ...page.items, page.upto].map(({ seq }) => seq)
     for (const [i, { seq }] of page.items.entries()) {
-      assert.ok(seq > order[i]!, `items rise by seq, and each seq is there once: ${order}`)
+      assert.ok(seq > order[i]!, `items ascend by seq, without a repeated seq: ${order}`)
     }
     assert.ok(page.upto.seq >= order.at(-2)!, `a page reaches as far as its items: ${order}`)
     items.push(...page.items)
     if (page.end) return { status: 'ok', from: after, items, upto: page.upto, end: true }
-    assert.ok(page.upto.seq > from.seq, 'a page that is not the last gets further')
+    assert.ok(page.upto.seq > from.seq, 'a page that is not the last advances')
     from = page.upto
   }
 }
