@@ -51,13 +51,13 @@ it('the requests of the HTTP contract have the answers that follow them', async 
 })
 
 it('the HTTP contract names every event of a hub, and every reason of a gap', () => {
-  const notices = sourceOf('hub/notice.ts')
-  const types = [...notices.matchAll(/notice\('(\w+)'/g)].map(([, type]) => `\`hub.${type}\``)
-  expect(types).toHaveLength(4)
+  const [, union] = /type HubEventType = (.*)/.exec(sourceOf('protocol/hub-events.ts'))!
+  const types = [...union!.matchAll(/'(\w+)'/g)].map(([, type]) => `\`hub.${type}\``)
+  expect(types).toHaveLength(5)
   const named = README.rows('GET `/channels/:channel`').map(([first]) => first)
-  expect(named).toEqual(expect.arrayContaining([...types, '`hub.finished`']))
+  expect(named).toEqual(expect.arrayContaining(types))
   for (const reason of ['trimmed', 'unknown-epoch', 'diverged', 'bad-cursor']) expect(named).toContain(`\`${reason}\``)
-  expect(notices).toContain("type Fault = 'diverged' | 'unknown-epoch' | 'bad-cursor'")
+  expect(sourceOf('hub/notice.ts')).toContain("type Fault = 'diverged' | 'unknown-epoch' | 'bad-cursor'")
 })
 
 it('the snippet for cors lets pages of another origin read and publish', async () => {

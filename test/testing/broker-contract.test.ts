@@ -34,7 +34,7 @@ const listening =
   })
 
 describe('the contract', () => {
-  it('is many promises, each with a name of its own', async () => {
+  it('is many promises, each with a unique name', async () => {
     const names: string[] = []
     brokerContract(memoryBroker, { describe: (_, suite) => suite(), it: (name) => names.push(name) })
     expect(names.length).toBeGreaterThan(55)
@@ -49,13 +49,13 @@ describe('the contract', () => {
   const inOrder = 'every event of a subscribed channel or pattern is handed over once, in the order of the log'
   const brokenBrokers: [string, string, (broker: Broker) => Partial<Broker>, RegExp][] = [
     [
-      'hands over the wrong way round',
+      'hands events over in reverse order',
       inOrder,
       listening((listener) => ({ events: (batch, top) => listener.events(batch.toReversed(), top) })),
       /order of the log/,
     ],
     [
-      'names a top of its own',
+      'names a wrong top',
       inOrder,
       listening((listener) => ({ events: (batch, top) => listener.events(batch, { ...top, seq: top.seq + 1 }) })),
       /not after the previous top/,
@@ -72,10 +72,10 @@ describe('the contract', () => {
       listening((listener) => ({
         events: (batch, top) => listener.events(batch, { ...top, seq: batch[0]!.seq }),
       })),
-      /behind what was handed over/,
+      /behind the events that were handed over/,
     ],
     [
-      'is suspicious of nothing',
+      'calls suspect() without a reason',
       inOrder,
       listening((listener) => ({
         events(batch, top) {
@@ -87,13 +87,13 @@ describe('the contract', () => {
     ],
     [
       'skips a receipt',
-      'receipts name the place of each event, in order',
+      'receipts have the place of each event, in order',
       (broker) => ({ publish: async (groups) => (await broker.publish(groups)).slice(1) }),
       /one outcome for each group/,
     ],
     [
-      'gives the same page again and again',
-      'pages hold no more events than asked for, and go on where they stopped',
+      'returns the same page again and again',
+      'pages have at most the requested number of events, and continue where they stopped',
       (broker) => ({
         read: async (after, ...rest) => {
           const page = await broker.read(after, ...rest)
@@ -103,15 +103,15 @@ describe('the contract', () => {
       /as far as its items/,
     ],
     [
-      'never gets to the end',
-      'what nobody published to is empty, and complete up to the end of the log',
+      'never reaches the end',
+      'a channel without events is an empty page, complete up to the end of the log',
       (broker) => ({
         read: async (after, ...rest) => {
           const page = await broker.read(after, ...rest)
           return after === undefined ? page : { ...page, upto: after, end: false }
         },
       }),
-      /gets further/,
+      /advances/,
     ],
     [
       'hands over a loss although nothing broke',
@@ -140,7 +140,7 @@ describe('the contract', () => {
     await promises(() => ({})).get(promise)!()
   })
 
-  it('does not wait for ever for what is never handed over', async () => {
+  it('fails after a while for a broker that never hands an event over', async () => {
     const spoil = listening(() => ({ events: () => {} }))
     const held = promises(spoil).get(inOrder)!
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -153,8 +153,8 @@ describe('the contract', () => {
     }
   })
 
-  it('lets a broker refuse or settle what is under way when it closes, but not forget it', async () => {
-    const name = 'publishes under way are settled when it is closed'
+  it('fails for a broker that forgets a publish in progress when it closes', async () => {
+    const name = 'close settles the publishes in progress'
     await promises(() => ({ publish: () => new Promise(() => {}) })).get(name)!().then(
       () => expect.unreachable(),
       (error) => expect(String(error)).toMatch(/10/),
