@@ -1,5 +1,5 @@
 import { resolveSqliteOptions, type SqliteBrokerOptions } from './options.ts'
-import { FileBroker, type SqliteBroker } from './sqlite-broker.ts'
+import { type SqliteBroker, SqliteLogBroker } from './sqlite-broker.ts'
 
 export type { HistoryOptions, RetentionOptions } from '../retention.ts'
 export type { SqliteBroker, SqliteBrokerOptions }
@@ -10,5 +10,5 @@ export type { SqliteBroker, SqliteBrokerOptions }
  * package. Throws a TypeError that names a wrong option; what is wrong with the file rejects `hub.ready()`.
  */
 export function sqliteBroker(options: SqliteBrokerOptions): SqliteBroker {
-  return new FileBroker(resolveSqliteOptions(options))
+  return new SqliteLogBroker(resolveSqliteOptions(options))
 }

@@ -3,8 +3,8 @@ import type { Clock } from '../../clock.ts'
 import { choiceOption, optionsObject } from '../../option.ts'
 import { serverClockOption } from '../../server-clock.ts'
 import { type HistoryOptions, resolveHistoryOptions } from '../retention.ts'
-import type { ThreadData } from './messages.ts'
-import type { Durability } from './schema.ts'
+import type { Durability } from './log/schema.ts'
+import type { ThreadData } from './thread/protocol.ts'
 
 /** Options of `sqliteBroker()`. */
 export interface SqliteBrokerOptions {
@@ -29,8 +29,7 @@ export interface SqliteBrokerOptions {
 export interface SqliteBrokerSettings {
   readonly data: Omit<ThreadData, 'role'>
   readonly clock: Clock
-  /** The module that its threads run. */
-  /** Undefined: the one of this package. */
+  /** The module that its threads run. Undefined: the one of this package. */
   readonly worker?: URL | undefined
 }
 

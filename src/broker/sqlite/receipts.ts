@@ -2,14 +2,14 @@ import type { Cursor } from '../../protocol/cursor.ts'
 import type { Group, Outcome, Receipt } from '../broker.ts'
 import { idempotencyMismatch } from '../idempotency.ts'
 import { StoredEvent } from '../stored-event.ts'
-import type { Special } from './messages.ts'
+import type { Exceptions } from './log/batch.ts'
 
-/** One outcome for each group of a batch that was appended after `base`. */
-export function outcomesOf(groups: readonly Group[], base: Cursor, special: Special | undefined): Outcome[] {
-  const refused = new Map(special?.refused)
-  const duplicates = new Map(special?.duplicates.map(([event, epoch, seq]) => [event, { epoch, seq }]))
-  const { epoch } = base
-  let { seq } = base
+/** One outcome for each group of a batch that was appended after `endBefore`. */
+export function outcomesOf(groups: readonly Group[], endBefore: Cursor, exceptions: Exceptions | undefined): Outcome[] {
+  const refused = new Map(exceptions?.refused)
+  const duplicates = new Map(exceptions?.duplicates.map(([event, epoch, seq]) => [event, { epoch, seq }]))
+  const { epoch } = endBefore
+  let { seq } = endBefore
   let from = 0
   return groups.map((group, i) => {
     const channel = refused.get(i)

@@ -6,12 +6,13 @@ import type { EventType } from '../../protocol/fields.ts'
 import { encodedLength } from '../../protocol/frame.ts'
 import type { Broker, BrokerListener, Group, Outcome, Page, PageLimit, Selector } from '../broker.ts'
 import { StoredEvent } from '../stored-event.ts'
+import { claimFile, describeFiles } from './claim.ts'
 import { Commits, type CommitsHost } from './commits.ts'
-import { unavailable } from './failure.ts'
-import { claimFile, describeFiles } from './files.ts'
-import type { EventRow, Names, PageRows, ReaderRequest } from './messages.ts'
+import { unavailable } from './log/failure.ts'
+import type { EventRow, Names, PageRows } from './log/page-rows.ts'
 import type { SqliteBrokerSettings } from './options.ts'
-import { findWorker, Thread } from './thread.ts'
+import type { ReaderRequest } from './thread/protocol.ts'
+import { findWorker, Thread } from './thread/thread.ts'
 
 /** A broker whose log is a SQLite file. */
 export interface SqliteBroker extends Broker {
@@ -27,7 +28,7 @@ export interface SqliteBroker extends Broker {
 /**
  * The side of the broker that lives in the thread of the hub. Two threads do the work: one writes, one reads.
  */
-export class FileBroker implements SqliteBroker {
+export class SqliteLogBroker implements SqliteBroker {
   readonly #settings: SqliteBrokerSettings
   /** The name of this life of the log. Each opening is one, because the file may be an older copy of itself. */
   readonly #epoch = newEpoch()
@@ -136,7 +137,7 @@ export class FileBroker implements SqliteBroker {
   async #read(request: Extract<ReaderRequest, { time: number }>): Promise<Page> {
     this.#assertStarted()
     // A position that is given out has to be known after a restart.
-    await this.#commits.serve()
+    await this.#commits.rememberEpoch()
     this.#assertOpen()
     const reader = this.#reader?.isDead === false ? this.#reader : this.#startReader()
     try {
@@ -156,7 +157,7 @@ export class FileBroker implements SqliteBroker {
     }
   }
 
-  /** An event that was read. It has no idempotency key: that is nobody's business any more. */
+  /** An event that was read. Its idempotency key is not read: only the writer needs it. */
   #stored(row: EventRow): StoredEvent {
     const { channel, seq, prev, data, json } = row
     // Checked when it was published.

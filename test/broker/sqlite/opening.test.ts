@@ -1,13 +1,13 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { loadDriver } from '../../../src/broker/sqlite/driver.ts'
 import { sqliteBroker } from '../../../src/broker/sqlite/index.ts'
-import { openForWriting } from '../../../src/broker/sqlite/schema.ts'
-import { ENTRY_BUILT, WORKER_BUILT } from './built-workers.ts'
-import { event, Log } from './log.ts'
+import { loadDriver } from '../../../src/broker/sqlite/log/driver.ts'
+import { openForWriting } from '../../../src/broker/sqlite/log/schema.ts'
+import { event, Log } from './log/log.ts'
 import { Process } from './processes.ts'
 import { brokerOf, Started, temporaryFile, temporaryFolder } from './support.ts'
+import { ENTRY_BUILT, WORKER_BUILT } from './thread/built-workers.ts'
 
 const UNAVAILABLE = 'ERR_SSE_BROKER_UNAVAILABLE'
 const listener = { events: () => {}, suspect: () => {} }

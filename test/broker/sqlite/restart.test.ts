@@ -2,10 +2,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { selector } from '../support.ts'
-import { ENTRY_BUILT, WORKER_BUILT } from './built-workers.ts'
-import { ALL, event } from './log.ts'
+import { ALL, event } from './log/log.ts'
 import { Process } from './processes.ts'
 import { brokerOf, Started, temporaryFile, temporaryFolder } from './support.ts'
+import { ENTRY_BUILT, WORKER_BUILT } from './thread/built-workers.ts'
 
 const a = selector('a')
 const listener = { events: () => {}, suspect: () => {} }

@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { type BrokerListener, isLoss, type NewEvent } from '../../../src/broker/broker.ts'
 import { resolveSqliteOptions, type SqliteBrokerOptions } from '../../../src/broker/sqlite/options.ts'
-import { FileBroker } from '../../../src/broker/sqlite/sqlite-broker.ts'
+import { SqliteLogBroker } from '../../../src/broker/sqlite/sqlite-broker.ts'
 import { isSseError } from '../../../src/errors.ts'
 import type { Cursor } from '../../../src/protocol/cursor.ts'
-import type { Fault } from './faulty-driver.ts'
-import { event } from './log.ts'
+import type { Fault } from './log/faulty-driver.ts'
+import { event } from './log/log.ts'
 
 /** A new folder that is gone after the test. */
 export function temporaryFolder(): string {
@@ -26,20 +26,20 @@ export function temporaryFile(): string {
 export type Told = string
 
 /** A broker whose threads run `worker`. It is closed after the test. */
-export function brokerOf(worker: URL, options: SqliteBrokerOptions): FileBroker {
-  const broker = new FileBroker({ ...resolveSqliteOptions(options), worker })
+export function brokerOf(worker: URL, options: SqliteBrokerOptions): SqliteLogBroker {
+  const broker = new SqliteLogBroker({ ...resolveSqliteOptions(options), worker })
   onTestFinished(() => broker.close())
   return broker
 }
 
 /** A broker that has been started, and what its listener was told. */
 export class Started {
-  readonly broker: FileBroker
+  readonly broker: SqliteLogBroker
   readonly told: Told[] = []
   /** The position that was handed over. */
   top: Cursor = { epoch: '', seq: 0 }
 
-  private constructor(broker: FileBroker) {
+  private constructor(broker: SqliteLogBroker) {
     this.broker = broker
   }
 

@@ -1,0 +1,33 @@
+import { SseError } from '../../../errors.ts'
+import { DriverMissing, sqliteCode } from './driver.ts'
+
+/** A problem that the operator must fix. The message may reach clients, so it contains no path. */
+export class LogProblem extends Error {}
+
+/** Each result code in words for the operator. Without a path, because a detail may reach clients. */
+const MEANINGS: Record<string, string> = {
+  BUSY: 'The file of the log is in use by something else.',
+  CANTOPEN: 'The file of the log cannot be opened: its folder has to exist, and this process may write there.',
+  CORRUPT: 'The file of the log is damaged: restore a backup.',
+  FULL: 'The disk of the log is full.',
+  IOERR: 'The disk of the log failed.',
+  NOTADB: 'The file of the log is not a SQLite database.',
+  READONLY: 'The file of the log is read-only.',
+}
+
+/** The broker cannot do what it was asked for, and nothing was kept. */
+export function unavailable(error: unknown): SseError {
+  return new SseError('ERR_SSE_BROKER_UNAVAILABLE', meaningOf(error), { cause: error })
+}
+
+/** What was published may have been kept or not. */
+export function unknown(error: unknown): SseError {
+  const detail = `${meaningOf(error)} Whether the event was kept is not known: publish it again with the same key.`
+  return new SseError('ERR_SSE_PUBLISH_UNKNOWN', detail, { cause: error })
+}
+
+function meaningOf(error: unknown): string {
+  if (error instanceof SseError) return error.detail
+  if (error instanceof DriverMissing || error instanceof LogProblem) return error.message
+  return MEANINGS[sqliteCode(error) ?? ''] ?? 'The log failed.'
+}

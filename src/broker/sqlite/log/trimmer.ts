@@ -1,0 +1,178 @@
+import type { ResolvedHistoryOptions } from '../../retention.ts'
+import type { Channels } from './channels.ts'
+import type { Connection } from './driver.ts'
+
+/** Rows that one transaction looks at or deletes at most, so that no commit waits long for it. */
+const MAX_ROWS = 2_000
+/** The same while the log is more than a tenth over its bytes: many small events make way for a few large ones. */
+const MAX_ROWS_IN_NEED = 20_000
+/** Channels that one transaction forgets at most. */
+const MAX_CHANNELS = 1_000
+/** Expired rows are deleted in bulk: when there are so many, or this part of all. */
+const MANY_ROWS = 1_000
+const MANY = 0.1
+
+/** The rows of events in the file. */
+export interface Contents {
+  readonly rows: number
+  readonly bytes: number
+  readonly expiredRows: number
+}
+
+/**
+ * Deletes expired rows: those that retention does not keep. Readers apply the same limits and skip expired rows, whenever
+ * they are deleted. But the bytes of the log are those of all its rows, and past `maxBytes` the oldest go at once.
+ *
+ * Rows are deleted in passes from the beginning of the log on, a part with each commit. So what is deleted lies together,
+ * and its pages are free at once; by channel, every commit would write all over the file.
+ */
+export class Trimmer {
+  readonly #options: ResolvedHistoryOptions
+  readonly #channels: Channels
+  readonly #statements: ReturnType<typeof prepare>
+  readonly #youngestAge: number
+  #rows = 0
+  #bytes = 0
+  /** An upper bound: some of them went when the log was over its bytes. */
+  #expiredRows = 0
+  /** The pass in progress: for all expired rows, or for those past their age, which are at the beginning of the log. */
+  #pass: 'none' | 'expired' | 'old' = 'none'
+  /** The `seq` that the pass has reached. */
+  #at = 0
+  /** Rows that the pass has deleted. */
+  #deletedByPass = 0
+  /** Rows that expired since the pass began: it may have missed them. */
+  #expiredSince = 0
+  /** Grows while passes find fewer expired rows than were counted, so that they become rarer. */
+  #patience = 1
+
+  constructor(db: Connection, options: ResolvedHistoryOptions, channels: Channels) {
+    this.#options = options
+    this.#channels = channels
+    this.#statements = prepare(db)
+    this.#youngestAge = Math.min(...options.retentions.map(({ maxAgeMs }) => maxAgeMs))
+  }
+
+  get contents(): Contents {
+    return { rows: this.#rows, bytes: this.#bytes, expiredRows: this.#expiredRows }
+  }
+
+  reload({ rows, bytes, expiredRows }: Contents): void {
+    this.#rows = rows
+    this.#bytes = bytes
+    this.#expiredRows = expiredRows
+    this.#pass = 'none'
+  }
+
+  /** A row was added. `expiresOne`: the oldest kept one of its channel expired for it. */
+  added(bytes: number, expiresOne: boolean): void {
+    this.#rows++
+    this.#bytes += bytes
+    if (expiresOne) this.expired(1)
+  }
+
+  /** So many rows expired. */
+  expired(rows: number): void {
+    this.#expiredRows += rows
+    this.#expiredSince += rows
+  }
+
+  /** Retention options changed: any row may be expired. */
+  retentionChanged(): void {
+    this.#expiredRows = this.#rows
+  }
+
+  /** After an append of `events`. Returns whether more has to go than one transaction may delete. */
+  trim(events: number, time: number): boolean {
+    const { rows, more } = this.#channels.forgetExcess(MAX_CHANNELS)
+    this.expired(rows)
+    const crowded = this.#trimBytes()
+    if (this.#pass === 'none' && this.#hasManyExpired) this.#begin('expired')
+    // Faster than events come.
+    if (this.#pass !== 'none') this.#continue(Math.min(MAX_ROWS, 100 + 2 * events), time)
+    return more || crowded
+  }
+
+  /** Deletes some expired rows, independent of publishing. Returns whether there may be more. */
+  sweep(time: number): boolean {
+    if (this.#pass === 'none') this.#begin(this.#hasManyExpired ? 'expired' : 'old')
+    this.#continue(MAX_ROWS, time)
+    if (this.#pass !== 'none') return true
+    const { rows, more } = this.#channels.forgetExcess(MAX_CHANNELS)
+    this.expired(rows)
+    const quiet = this.#channels.forgetQuiet(time, MAX_CHANNELS)
+    return this.#trimBytes() || more || quiet || this.#hasManyExpired
+  }
+
+  get #hasManyExpired(): boolean {
+    return this.#expiredRows > this.#patience * Math.max(MANY_ROWS, MANY * this.#rows)
+  }
+
+  #begin(pass: 'expired' | 'old'): void {
+    this.#pass = pass
+    this.#at = 0
+    this.#deletedByPass = 0
+    this.#expiredSince = 0
+  }
+
+  /** Continues the pass for so many rows. */
+  #continue(rows: number, time: number): void {
+    const end = (this.#statements.end.get(this.#at, rows - 1) ?? this.#statements.last.get()) as Place | undefined
+    if (end === undefined) return this.#end(true)
+    const deleted = this.#statements.deleteExpired.all(this.#at, end.seq, time) as unknown as { bytes: number }[]
+    for (const { bytes } of deleted) this.#deleted(bytes)
+    this.#deletedByPass += deleted.length
+    // Rows past their age were not counted.
+    if (this.#pass === 'expired') this.#expiredRows = Math.max(0, this.#expiredRows - deleted.length)
+    this.#at = end.seq
+    const isLast = this.#statements.end.get(this.#at, 0) === undefined
+    if (this.#pass === 'expired' ? isLast || this.#expiredRows === 0 : isLast || end.at >= time - this.#youngestAge) {
+      this.#end(isLast)
+    }
+  }
+
+  /** After a pass over the whole log there are no other expired rows than those since it began. */
+  #end(isWhole: boolean): void {
+    const absent = this.#expiredRows - this.#expiredSince
+    if (this.#pass === 'expired') this.#patience = this.#deletedByPass < absent ? Math.min(4, this.#patience * 2) : 1
+    if (isWhole) this.#expiredRows = Math.min(this.#expiredRows, this.#expiredSince)
+    this.#pass = 'none'
+  }
+
+  /** Too many bytes: the oldest rows of the log go. Returns whether there are still too many. */
+  #trimBytes(): boolean {
+    const { maxBytes } = this.#options
+    let left = this.#bytes > maxBytes * (1 + MANY) ? MAX_ROWS_IN_NEED : MAX_ROWS
+    for (let chunk = 50; this.#bytes > maxBytes && left > 0; chunk = Math.min(chunk * 4, left)) {
+      const oldest = this.#statements.oldest.all(chunk) as unknown as { seq: number; bytes: number }[]
+      let count = 0
+      while (this.#bytes > maxBytes && count < oldest.length) this.#deleted(oldest[count++]!.bytes)
+      this.#statements.dropOldest.run(oldest[count - 1]!.seq)
+      left -= count
+    }
+    return this.#bytes > maxBytes
+  }
+
+  #deleted(bytes: number): void {
+    this.#rows--
+    this.#bytes -= bytes
+  }
+}
+
+interface Place {
+  readonly seq: number
+  readonly at: number
+}
+
+function prepare(db: Connection) {
+  return {
+    end: db.prepare('SELECT seq, at FROM event WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET ?'),
+    last: db.prepare('SELECT seq, at FROM event ORDER BY seq DESC LIMIT 1'),
+    deleteExpired: db.prepare(`DELETE FROM event WHERE seq > ? AND seq <= ? AND NOT EXISTS (
+        SELECT 1 FROM channel WHERE channel.id = event.channel
+          AND event.n > channel.n - channel.keep AND event.at >= ? - channel.age
+      ) RETURNING bytes`),
+    oldest: db.prepare('SELECT seq, bytes FROM event ORDER BY seq LIMIT ?'),
+    dropOldest: db.prepare('DELETE FROM event WHERE seq <= ?'),
+  }
+}
