@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { loadDriver } from '../../src/broker/sqlite/driver.ts'
 import { sqliteBroker } from '../../src/broker/sqlite/index.ts'
+import { loadDriver } from '../../src/broker/sqlite/log/driver.ts'
 import { ChannelHub } from '../../src/index.ts'
 import { ROOT, sourceOf } from './documents.ts'
 import { modulesOf } from './serve.ts'
@@ -46,7 +46,7 @@ it('the README of the log in a file keeps it, and copies it while it is in use',
 })
 
 it('the README of the log in a file installs the driver that the error message names', () => {
-  expect(sourceOf('broker/sqlite/driver.ts')).toContain(`: ${DRIVER.trim()}, or use Node 22.13`)
+  expect(sourceOf('broker/sqlite/log/driver.ts')).toContain(`: ${DRIVER.trim()}, or use Node 22.13`)
   const { peerDependencies, peerDependenciesMeta } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   // An application may have another version for itself: the version is checked when a log is opened.
   expect(peerDependencies['better-sqlite3']).toBe('>=9')

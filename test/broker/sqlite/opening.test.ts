@@ -84,8 +84,8 @@ describe('a file that cannot be the log', () => {
     chmodSync(file, 0o444)
     // A process of somebody who may not do everything: the modules come first, because they may be out of its reach.
     const child = new Process(`
-      const { serviceOf, answer } = await import(new URL('./service.js', ${JSON.stringify(ENTRY_BUILT)}))
-      const { loadDriver } = await import(new URL('./driver.js', ${JSON.stringify(ENTRY_BUILT)}))
+      const { serviceOf, answer } = await import(new URL('./thread/service.js', ${JSON.stringify(ENTRY_BUILT)}))
+      const { loadDriver } = await import(new URL('./log/driver.js', ${JSON.stringify(ENTRY_BUILT)}))
       const driver = await loadDriver()
       if (process.getuid() === 0) process.setuid(65534)
       const data = { role: 'writer', file: ${JSON.stringify(file)}, durability: 'full' }

@@ -80,7 +80,7 @@ describe('without a driver', () => {
   async function loadBeside(packageJson: object | undefined, code = ''): Promise<unknown> {
     const folder = temporaryFolder()
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
-    copyFileSync(fileURLToPath(new URL('./driver.js', ENTRY_BUILT)), join(folder, 'driver.js'))
+    copyFileSync(fileURLToPath(new URL('./log/driver.js', ENTRY_BUILT)), join(folder, 'driver.js'))
     if (packageJson !== undefined) {
       const installed = join(folder, 'node_modules/better-sqlite3')
       mkdirSync(installed, { recursive: true })
