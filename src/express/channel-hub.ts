@@ -40,12 +40,12 @@ export interface PublishItem<Channel extends string = string, Data = unknown> ex
   data: Data
 }
 
-/** What `events()` gives: an iterator that is done at the end of its signal or of the hub. */
+/** The result of `events()`: an iterator that ends with its signal or with the hub. */
 export type ChannelEvents<Data, Channel extends string = string> = AsyncIterableIterator<
   ChannelEvent<Data, Channel> | ChannelGap
 >
 
-/** The items of `events()` for each channel or pattern that was asked for: `channel` tells which data there is. */
+/** The items of `events()` for each requested channel or pattern: `channel` determines the type of the data. */
 type HeardEvents<Channels, C extends string> = AsyncIterableIterator<
   (C extends string ? ChannelEvent<HeardData<Channels, C>, NamesOf<C>> : never) | ChannelGap
 >
@@ -53,7 +53,7 @@ type HeardEvents<Channels, C extends string> = AsyncIterableIterator<
 /** One channel of a hub. */
 export interface ChannelHandle<Data = unknown> {
   readonly name: string
-  /** Open subscriptions of this process that hear it. */
+  /** Open subscriptions of this process that receive its events. */
   readonly localSubscribers: number
   /** The same, one by one. */
   readonly subscribers: Iterable<Subscription>
@@ -64,7 +64,7 @@ export interface ChannelHandle<Data = unknown> {
   router(options?: ChannelRouterOptions): Router
 }
 
-/** The events of `publishAll`, each checked by its own channel. */
+/** The events of `publishAll`, each with the type of its channel. */
 type PublishItems<Channels, Names extends readonly string[]> = {
   [I in keyof Names]: PublishItem<Names[I] & Publishable<Channels, Names[I]>, ChannelData<Channels, Names[I]>>
 }
@@ -72,27 +72,27 @@ type PublishItems<Channels, Names extends readonly string[]> = {
 const SUBSCRIBE_NAMES = ['after', 'rewind', 'envelope', 'info'] as const
 
 /**
- * Named channels in an Express app: streams subscribe to them, and what is published to them, in code or by POST,
- * reaches every subscriber once and in order, or the subscriber is told what it missed.
+ * Named channels in an Express app. Streams subscribe to them. An event that is published to them, in code or by POST,
+ * reaches every subscriber once and in order, or the subscriber receives a report of the missing events.
  *
- * `Channels` maps channel names and patterns to the data published to them; by default any channel takes any data.
+ * `Channels` maps channel names and patterns to the data published to them; by default any channel accepts any data.
  */
 // biome-ignore lint/suspicious/noExplicitAny: with any other default a typed hub is not a ChannelHub without a map.
 export class ChannelHub<Channels extends ChannelMap = any> {
   readonly #hub: Hub
 
-  /** Throws a TypeError that names a wrong option. */
+  /** Throws a TypeError that names an invalid option. */
   constructor(options?: HubOptions) {
     const resolved = resolveHubOptions(options)
     this.#hub = new Hub(options?.broker ?? memoryBroker({ clock: resolved.clock }), resolved)
   }
 
   /**
-   * Publishes one event. Resolves once the broker has it (a durable one: committed). Rejects with what is wrong
-   * (ERR_SSE_CHANNEL_NAME, ERR_SSE_EVENT_TYPE, ERR_SSE_EVENT_TOO_LARGE, ERR_SSE_IDEMPOTENCY_MISMATCH, a TypeError for
-   * data without text), with ERR_SSE_HUB_CLOSED, ERR_SSE_BROKER_UNAVAILABLE: nothing was published; or with
-   * ERR_SSE_PUBLISH_UNKNOWN: retry with the same key. Not awaited, it never becomes an unhandled rejection: `on('error')`
-   * hears of it in any case.
+   * Publishes one event. Resolves when the broker has it (with a durable broker: committed). Rejects with the error of
+   * an invalid argument (ERR_SSE_CHANNEL_NAME, ERR_SSE_EVENT_TYPE, ERR_SSE_EVENT_TOO_LARGE,
+   * ERR_SSE_IDEMPOTENCY_MISMATCH, a TypeError for data without text); with ERR_SSE_HUB_CLOSED or
+   * ERR_SSE_BROKER_UNAVAILABLE: nothing was published; or with ERR_SSE_PUBLISH_UNKNOWN: retry with the same key. It
+   * never becomes an unhandled rejection: `on('error')` receives it in any case.
    */
   publish<const C extends ChannelName<Channels>>(
     channel: C & Publishable<Channels, C>,
@@ -104,8 +104,8 @@ export class ChannelHub<Channels extends ChannelMap = any> {
   }
 
   /**
-   * Publishes a batch, in order, all or nothing: at most 1,000 events and 1 MiB of encoded text, else
-   * ERR_SSE_BATCH_TOO_LARGE. Receipts in the same order. Rejects as `publish` does.
+   * Publishes a batch, in order, all or nothing: at most 1,000 events and 1 MiB of encoded text, otherwise
+   * ERR_SSE_BATCH_TOO_LARGE. Receipts are in the same order. Rejects as `publish` does.
    */
   publishAll<const Names extends readonly ChannelName<Channels>[]>(
     events: PublishItems<Channels, Names>,
@@ -115,10 +115,10 @@ export class ChannelHub<Channels extends ChannelMap = any> {
   }
 
   /**
-   * Subscribes a stream to a channel, a pattern, or several of them, and opens it. Resolves once its first block is
-   * written. A refusal (a bad name, a limit, a hub that is closing) is answered here when the stream has not begun; then,
-   * and when the client has left, the subscription that is resolved is closed. Rejects with a TypeError for wrong
-   * arguments, and ERR_SSE_SUBSCRIBED for a stream that has a subscription.
+   * Subscribes a stream to a channel, a pattern, or several of them, and opens it. Resolves when its first block is
+   * written. If the stream has not begun, a refusal (an invalid name, a limit, a hub that is closing) is answered here.
+   * In that case, and if the client has left, the promise resolves with a closed subscription. Rejects with a TypeError
+   * for invalid arguments, and with ERR_SSE_SUBSCRIBED for a stream that has a subscription.
    */
   subscribe(
     stream: EventStream,
@@ -130,7 +130,7 @@ export class ChannelHub<Channels extends ChannelMap = any> {
 
   /**
    * The same promises in this process: an iterator of events and gaps, from now on or from `after`. It pulls, so it
-   * needs no buffer. Begins at the call; end it with `return()` or `signal` (a loop does so when it is left).
+   * needs no buffer. It starts at the call; end it with `return()` or `signal` (leaving a loop calls `return()`).
    */
   events<const C extends ChannelName<Channels> = never, const P extends string = never>(
     channels: C | ChannelPattern<P> | readonly (C | ChannelPattern<P>)[],
@@ -163,42 +163,42 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     }
   }
 
-  /** Routes: GET subscribes, POST publishes. Throws a TypeError that names a wrong option. */
+  /** Routes: GET subscribes, POST publishes. Throws a TypeError that names an invalid option. */
   router(options: RouterOptions<Channels>): Router {
     return hubRouter(this.#hub, options)
   }
 
   /**
-   * Closes every subscription that matches, with `'revoked'`. Returns how many. A request whose `subscribe` hook has not
-   * answered yet is matched when it has: a verdict from before this call opens no stream after it.
+   * Closes every matching subscription with `'revoked'`. Returns their number. A request whose `subscribe` hook has not
+   * answered yet is matched after the answer: a verdict from before this call opens no stream after it.
    */
   disconnect(matches: (subscription: Subscription) => boolean): number {
     if (typeof matches !== 'function') throw wrongOption('matches', 'a function', matches)
     return this.#hub.disconnect(matches)
   }
 
-  /** A snapshot: what there is, and what was counted since the hub was made. */
+  /** A snapshot: the current state, and totals since the hub was made. */
   stats(): HubStats {
     return this.#hub.stats()
   }
 
   /**
-   * Listens. Returns a function that removes the listener. One that throws disturbs nobody and is reported as `error`;
-   * without a listener for `error` errors are silent.
+   * Adds a listener. Returns a function that removes it. A listener that throws affects no other and is reported as
+   * `error`; without a listener for `error`, errors are silent.
    */
   on<K extends keyof HubEvents>(type: K, listener: (...args: HubEvents[K]) => void): () => void {
     return this.#hub.on(type, listener)
   }
 
-  /** Resolves when the broker is up; rejects when it cannot be. `subscribe` and `publish` wait for it. */
+  /** Resolves when the broker is ready; rejects if it cannot start. `subscribe` and `publish` wait for it. */
   ready(): Promise<void> {
     return this.#hub.ready
   }
 
   /**
-   * Ends the hub: refuses new work, commits and writes what was accepted, sends each stream a random reconnection time
-   * and `hub.closed`, ends them evenly, and closes the broker. Whatever is unsettled at the end of its time rejects with
-   * ERR_SSE_PUBLISH_UNKNOWN. Calling it again gives the same promise.
+   * Ends the hub: refuses new work, commits and writes everything that was accepted, sends each stream a random
+   * reconnection time and `hub.closed`, ends the streams evenly, and closes the broker. Publishes that are unsettled at
+   * the end of its time reject with ERR_SSE_PUBLISH_UNKNOWN. A second call returns the same promise.
    */
   close(options?: HubCloseOptions): Promise<void> {
     return this.#hub.close(optionsObject('close()', options, ['timeoutMs', 'retryMs']))

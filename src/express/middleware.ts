@@ -7,16 +7,19 @@ import { ResponseStream } from '../stream/response-stream.ts'
 declare global {
   namespace Express {
     interface Response {
-      /** This response as an event stream, once `sse()` is in use. Nothing is sent until it is used. */
+      /** This response as an event stream, if `sse()` is in use. Nothing is sent until it is used. */
       readonly sse: EventStream
     }
   }
 }
 
-/** A middleware typed by node:http, which fits every version of Express. */
+/** A middleware with the types of node:http, which fits every version of Express. */
 export type SseMiddleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
 
-/** Where a response keeps the options for its stream, and then the stream. Each is made on first use. `Symbol.for`: for all copies of this package. */
+/**
+ * The property of a response for the options of its stream, and then for the stream. Each is made on first use.
+ * `Symbol.for`: shared by all copies of this package.
+ */
 const SLOT = Symbol.for('express-sse-hub.stream')
 
 interface Slot {
@@ -28,7 +31,7 @@ interface Slot {
 
 type SseResponse = ServerResponse & { [SLOT]?: Slot }
 
-/** One property for all responses: it makes the stream when it is first asked for. */
+/** One property for all responses: it makes the stream at the first access. */
 const property: PropertyDescriptor = {
   configurable: true,
   get(this: SseResponse): EventStream {
@@ -39,12 +42,12 @@ const property: PropertyDescriptor = {
 }
 
 /**
- * Puts an event stream on every response as `res.sse`. An ordinary response is not changed, and an ordinary route pays
- * one property. May be used again deeper with other options: the last before the head win.
+ * Adds an event stream to every response as `res.sse`. It does not change an ordinary response, and costs an ordinary
+ * route one property. A later `sse()` with other options replaces an earlier one, until the head is sent.
  *
- * Throws a TypeError that names a wrong option. An inherited `res.sse`, such as a method of Express itself, is shadowed. A
- * request whose response has its own `res.sse` from other code fails with an error that names
- * `eventStream(req, res, options?)`, which gives the same object without the property.
+ * Throws a TypeError that names an invalid option. An inherited `res.sse`, such as a method of Express itself, is
+ * hidden. If other code has put its own `res.sse` on the response, the request fails with an error that names
+ * `eventStream(req, res, options?)`, which returns the same object without the property.
  */
 export function sse(options?: SseOptions): SseMiddleware {
   const resolved = resolveSseOptions(options)
@@ -67,7 +70,7 @@ export function sse(options?: SseOptions): SseMiddleware {
   }
 }
 
-/** The stream of a response: that of `sse()` where it is in use, else one of its own. */
+/** The stream of a response: that of `sse()` if it is in use, otherwise a new one. */
 export function streamOf(req: IncomingMessage, res: SseResponse, fallback: ResolvedSseOptions): ResponseStream {
   const slot = res[SLOT]
   return slot === undefined ? new ResponseStream(req, res, fallback) : streamIn(slot, res)

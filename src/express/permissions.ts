@@ -7,10 +7,10 @@ import { assertSameSite } from './cross-site.ts'
 import { admittedBy, answerOf, asRefusal, clientStatusOf, mistakeIn } from './hooks.ts'
 import type { ResolvedRouterOptions } from './router-options.ts'
 
-/** The hook for channels of a pattern that is added when the request is no longer there to ask about. */
+/** The hook for channels of a pattern that is added after the request was released. */
 export const denied: Authorize = async () => ({ allowed: false })
 
-/** Who may subscribe and who may publish, as the options of a router say. */
+/** Decides on subscribing and publishing, by the options of a router. */
 export class Permissions {
   readonly #hub: Hub
   readonly #options: ResolvedRouterOptions
@@ -20,7 +20,7 @@ export class Permissions {
     this.#options = options
   }
 
-  /** What the hook says of the request. Throws a refusal as SseError, a failure as it is. */
+  /** The verdict of the hook. Throws a refusal as SseError, and a failure as it is. */
   async admit(req: Request, names: readonly string[]): Promise<{ until?: number; info?: unknown }> {
     const admitted = await this.#ask(req, names).catch((error) => {
       throw asRefusal(error, 'ERR_SSE_SUBSCRIBE_FORBIDDEN')
@@ -29,7 +29,7 @@ export class Permissions {
     throw new SseError('ERR_SSE_SUBSCRIBE_FORBIDDEN', `You may not subscribe to ${names.join(', ')}.`)
   }
 
-  /** Undefined when the hook refuses. Rejects with what it throws. */
+  /** Undefined if the hook refuses. Rejects with the error of the hook. */
   async #ask(req: Request, names: readonly string[]): Promise<{ until?: number; info?: unknown } | undefined> {
     const { given } = this.#options
     const { subscribe } = given
@@ -38,12 +38,12 @@ export class Permissions {
     const verdict = await answerOf(clock, () => subscribe.call(given, req, names))
     const mistake = mistakeIn(verdict)
     if (mistake === undefined) return admittedBy(verdict, clock)
-    // A mistake allows nothing, and the operator learns of it.
+    // A mistake allows nothing, and is reported to the operator.
     this.#hub.failed(mistake)
     return undefined
   }
 
-  /** The hook for one channel that a pattern stands for. It runs in the async context of its request. */
+  /** The hook for one channel that a pattern matches. It runs in the async context of its request. */
   authorize(req: Request): Authorize {
     return inThisContext(async (channel: string) => {
       try {
@@ -61,7 +61,7 @@ export class Permissions {
     const { given, allowedOrigins } = this.#options
     const { publish } = given
     if (publish === undefined) {
-      throw new SseError('ERR_SSE_PUBLISH_CLOSED', 'Publishing is closed here: the router has no option publish.')
+      throw new SseError('ERR_SSE_PUBLISH_CLOSED', 'Publishing is closed here: the router has no option `publish`.')
     }
     assertSameSite(req, allowedOrigins)
     if (publish === 'anyone') return

@@ -14,18 +14,18 @@ export class Refusals {
     this.#hub = hub
   }
 
-  /** Answers a GET. A failure that is not the request's own is an overload: the client comes back. */
+  /** Answers a GET. A failure that the request did not cause is an overload: the client reconnects. */
   answerStream(req: Request, res: Response, next: NextFunction, error: unknown, retryMs: number): void {
     if (clientStatusOf(error) !== undefined) return this.answer(req, res, next, error)
     // A status of 500 would end an EventSource permanently.
     this.#hub.failed(error)
     if (!isUnanswered(res)) return
-    const overload = new SseError('ERR_SSE_OVERLOADED', 'The request could not be decided on: come back later.')
+    const overload = new SseError('ERR_SSE_OVERLOADED', 'The permission could not be decided. Try again later.')
     this.#refused(req, overload)
     sendOverload(res, retryMs, overload)
   }
 
-  /** Answers any other request: a failure that is not the request's own goes to `next`. */
+  /** Answers any other request. A failure that the request did not cause goes to `next`. */
   answer(req: Request, res: Response, next: NextFunction, error: unknown): void {
     dropBody(req)
     if (isSseError(error)) {
@@ -34,7 +34,7 @@ export class Refusals {
       try {
         return sendProblem(res, error)
       } catch (unsendable) {
-        // A header that an error of the application brings and that cannot be sent.
+        // An error of the application has a header that cannot be sent.
         return next(unsendable)
       }
     }
@@ -48,7 +48,7 @@ export class Refusals {
   }
 }
 
-/** Whether the response is still this router's to write: nothing else has answered, and the client is there. */
+/** Whether this router may still answer: no other code has, and the client is connected. */
 export function isUnanswered(res: ServerResponse): boolean {
   return !res.headersSent && !res.writableEnded && !res.destroyed
 }

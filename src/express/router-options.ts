@@ -7,30 +7,35 @@ import type { PublishHook, SubscribeHook } from './hooks.ts'
 
 type ChannelOf = { hook(req: Request): string | Promise<string> }['hook']
 
-/** Options of `hub.channel(name).router()`: those of every router but the channels. */
+/** Options of `hub.channel(name).router()`: those of every router except the channels. */
 export interface ChannelRouterOptions {
   /**
-   * Who may read. Default: every request that reaches the route. Asked on every request, a reconnection too. Exactly `true`,
-   * or a plain object with nothing but `until` and `info`, allows; anything else is 403. An error with a 4xx `status` is
-   * answered with it and its `headers`; any other is a failure, which tells the client to come back, and so is no answer
-   * within 10 s. For a pattern it is asked again for each channel, before that channel's first event.
+   * Permission to read. Default: every request that reaches the route. Called on every request, including reconnects.
+   * Exactly `true`, or a plain object with only `until` and `info`, allows; any other value is 403. An error with a 4xx
+   * `status` is answered with this status and its `headers`. Any other error is a failure, which asks the client to
+   * reconnect, and so is a missing answer after 10 s. For a pattern it is called again for each channel, before the
+   * first event of that channel.
    */
   subscribe?: 'anyone' | SubscribeHook | undefined
   /**
-   * Who may POST. Default: no request. `'anyone'`: every request that reaches the route. Exactly `true` allows; anything
-   * else is 403. Errors as with `subscribe`, but a failure goes to `next`; no answer within 10 s is 503.
+   * Permission to POST. Default: no request. `'anyone'`: every request that reaches the route. Exactly `true` allows;
+   * any other value is 403. Errors as with `subscribe`, but a failure goes to `next`; a missing answer after 10 s is
+   * 503.
    */
   publish?: 'anyone' | PublishHook | undefined
   /** Origins whose pages may POST across sites, such as `https://admin.example.org`; `'null'` for opaque ones. Default: none. */
   allowedOrigins?: readonly string[] | undefined
-  /** Bytes of one request body. Default 1 048 576. A larger one is 413. */
+  /** Bytes of one request body. Default 1,048,576. A larger body is 413. */
   maxBodyBytes?: number | undefined
-  /** Milliseconds until the whole body of a POST must be there; a slower one is 408. Default 30 000; 0 = no limit. */
+  /**
+   * Milliseconds until the whole body of a POST must have arrived; a slower one is 408. Default 30,000; 0 = no limit.
+   */
   bodyTimeoutMs?: number | undefined
   /**
-   * The option of `sse()`, for the streams of this router: either is enough. Default false. A stream with a pattern among
-   * its channels stays as it is where `subscribe` is a function, because that may be asked again with the request; where
-   * it is a function and the stream has names only, a pattern that is added later is denied every channel.
+   * The option of `sse()`, for the streams of this router: it is enough to set one of them. Default false. A stream
+   * with a pattern among its channels stays as it is if `subscribe` is a function, because it may be called again with
+   * the request. If it is a function and the stream has names only, a pattern that is added later is denied every
+   * channel.
    */
   letGo?: boolean | undefined
 }
@@ -39,12 +44,12 @@ export interface ChannelRouterOptions {
 // biome-ignore lint/suspicious/noExplicitAny: without a map every channel is served
 export interface RouterOptions<Channels = any> extends ChannelRouterOptions {
   /**
-   * The names and patterns that are served at `/:channel` and at `?channel=a&channel=b`; anything else is 404. A pattern
-   * can be asked for only where an entry covers it. `['>']` serves all.
+   * The names and patterns that are served at `/:channel` and at `?channel=a&channel=b`; any other name is 404. A
+   * client can request only a pattern that an entry covers. `['>']` serves all.
    */
   channels?: readonly ChannelEntry<Channels>[] | undefined
   /**
-   * The one channel that is served on the mount itself, for routers mounted under parameters. The result is a name: a
+   * The only channel, served on the mount itself, for routers mounted under parameters. The result is a name: a
    * wildcard in it is 400.
    */
   channel?: ChannelOf | undefined
@@ -61,7 +66,7 @@ const NAMES = [
   'letGo',
 ] as const
 
-/** Options with every default filled in. `given` is what hooks are called on. */
+/** Options with every default filled in. Hooks are called on `given`. */
 export interface ResolvedRouterOptions {
   readonly given: RouterOptions
   /** Names and patterns; undefined for a router of one channel. */
@@ -72,7 +77,7 @@ export interface ResolvedRouterOptions {
   readonly letGo: boolean
 }
 
-/** Throws a TypeError that names a wrong option. */
+/** Throws a TypeError that names an invalid option. */
 export function resolveRouterOptions(options: RouterOptions): ResolvedRouterOptions {
   const given = optionsObject('router()', options, NAMES)
   if ((given.channels === undefined) === (given.channel === undefined)) {

@@ -17,7 +17,7 @@ import { serveSubscription } from './subscribe.ts'
 
 type Handler = (req: Request, res: Response, next: NextFunction) => void
 
-/** The routes of a hub: GET subscribes, POST publishes. Throws a TypeError that names a wrong option. */
+/** The routes of a hub: GET subscribes, POST publishes. Throws a TypeError that names an invalid option. */
 export function hubRouter(hub: Hub, given: RouterOptions): Router {
   const options = resolveRouterOptions(given)
   const routes = new Routes(hub, options)
@@ -25,7 +25,7 @@ export function hubRouter(hub: Hub, given: RouterOptions): Router {
   const { channel } = options.given
   router.use(inTurn)
   if (channel === undefined) {
-    // The route that is used most comes first.
+    // The most frequent route comes first.
     router.post(
       '/:channel',
       settled(routes.post, (req) => String(req.params['channel'])),
@@ -55,7 +55,7 @@ export function hubRouter(hub: Hub, given: RouterOptions): Router {
   return router
 }
 
-/** Express 4 does not look at the promise of a route: what it rejects with goes to `next` here. */
+/** Express 4 ignores the promise of a route: this passes its rejection to `next`. */
 function settled<T>(
   route: (req: Request, res: Response, next: NextFunction, asked: (req: Request) => T) => Promise<void>,
   asked: (req: Request) => T,
@@ -102,7 +102,7 @@ class Routes {
       const rewind = parseRewind(queryValues(req, 'rewind', 'ERR_SSE_REWIND'))
       const envelope = queryValues(req, 'envelope', 'ERR_SSE_CHANNEL_NAME').includes('1')
       const { until, info } = await this.#permissions.admit(req, names)
-      // With a body that is not read, the end of the connection is not noticed.
+      // While a body is unread, Node does not report the end of the connection.
       if (hasUnreadBody(req)) dropBody(req)
       const asks = typeof this.#options.given.subscribe === 'function'
       const letsGo = (this.#streamOptions.letGo || stream.options.letGo) && !(asks && names.some(isPattern))
@@ -131,7 +131,7 @@ class Routes {
       this.#assertServed(channel)
       await this.#permissions.assertMayPublish(req, channel)
       const { events, batch } = await this.#reader.read(req, channel)
-      // A time-out of the application may have answered meanwhile: its client was told that nothing was published.
+      // A timeout of the application may have answered first: its client has read that nothing was published.
       if (!isUnanswered(res)) return
       const receipts = await this.#hub.publish(events)
       if (!isUnanswered(res)) return
@@ -160,7 +160,7 @@ class Routes {
     )
   }
 
-  /** A path whose first segment is empty, such as `//x`: it names no channel, and no other route either. */
+  /** A path whose first segment is empty, such as `//x`: it names no channel, and matches no other route. */
   readonly unnamed: Handler = (req, res, next) => {
     if (!req.path.startsWith('//')) return next()
     this.#refusals.answer(req, res, next, new SseError('ERR_SSE_CHANNEL_NAME', 'The path has an empty channel name.'))
@@ -177,13 +177,19 @@ class Routes {
     )
   }
 
-  /** Over HTTP a pattern may be asked for, if the router serves it; a name that the application computes is a name. */
+  /**
+   * Over HTTP a client may request a pattern, if the router serves it. A name that the application computes is always a
+   * name.
+   */
   readonly #parse = (name: unknown): string =>
     this.#options.served === undefined ? parseChannelName(name) : parseChannelOrPattern(name)
 
   #assertServed(name: string): void {
     if (this.#options.served === undefined || this.#options.served.some((entry) => covers(entry, name))) return
-    throw new SseError('ERR_SSE_CHANNEL_UNKNOWN', `There is no channel ${name} here (option channels of the router).`)
+    throw new SseError(
+      'ERR_SSE_CHANNEL_UNKNOWN',
+      `There is no channel ${name} here (option \`channels\` of the router).`,
+    )
   }
 }
 
@@ -193,8 +199,8 @@ function hasUnreadBody(req: Request): boolean {
 }
 
 /**
- * Express keeps the state of its routing, of this router and of every one around it, for as long as there is the request:
- * nearly 2 KiB. Once a stream is open nothing comes next.
+ * Express keeps the state of its routing, of this router and of every router around it, as long as the request exists:
+ * nearly 2 KiB. After a stream has opened, `next` is no longer called.
  */
 function letRoutingGo(req: Request): void {
   req.next = nothingIsNext
@@ -202,7 +208,7 @@ function letRoutingGo(req: Request): void {
 
 function nothingIsNext(): void {}
 
-/** What `res.json` does, without hashing for an ETag, which is for answers that are asked for again. In one write. */
+/** Like `res.json`, in one write and without an ETag, which is useful only for answers that a client requests again. */
 function sendJson(res: ServerResponse, status: number, value: unknown): void {
   const body = JSON.stringify(value)
   const head = { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(body) }

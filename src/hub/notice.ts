@@ -3,21 +3,21 @@ import { parseReconnectionTime } from '../protocol/fields.ts'
 import { Frame } from '../protocol/frame.ts'
 import { encodeHubEvent } from '../protocol/hub-events.ts'
 
-/** What can be wrong with the position that a client comes with. */
+/** A problem with the position of a client. */
 export type Fault = 'diverged' | 'unknown-epoch' | 'bad-cursor'
 
-/** Why something is missing. `trimmed`: the log no longer has it. */
+/** The reason for a gap. `trimmed`: the log no longer has the events. */
 export type GapReason = 'trimmed' | Fault
 
 /**
- * A told loss: of these channels, what was published after the last event of theirs that was received, and up to `to`,
+ * A reported loss: for these channels, events after the last one that the client received, up to and including `to`,
  * may be missing.
  */
 export interface Gap {
   readonly reason: GapReason
-  /** Channels, or patterns as they were asked for. */
+  /** Channels, or patterns as they were requested. */
   readonly channels: readonly string[]
-  /** Where the stream stood; null when its position made no sense. */
+  /** The position of the stream; null if the client's position is not valid. */
   readonly from: string | null
   readonly to: string
 }
@@ -28,11 +28,11 @@ export interface OpenData {
   readonly resumed: boolean
   readonly heartbeatIntervalMs: number
   readonly envelope: boolean
-  /** With a rewind page: how many events it has, and whether there were earlier ones. */
+  /** For a rewind: the number of events, and whether a channel had earlier ones. */
   readonly rewind?: { readonly events: number; readonly earlier: boolean } | undefined
 }
 
-/** The first block of a stream. Without an id when a gap follows that carries the first one. */
+/** The first block of a stream. It has no id if a gap follows, which then carries the first one. */
 export function openNotice(retryMs: number, id: string | undefined, data: OpenData): string {
   return encodeReconnectionTime(parseReconnectionTime(retryMs)) + encodeHubEvent('open', id, data)
 }
@@ -45,7 +45,7 @@ export function positionFrame(id: string): Frame {
   return Frame.of(encodeHubEvent('position', id, {}))
 }
 
-/** Says why a stream ends. No id: where it stopped is where it goes on. */
+/** Reports the reason for the end of a stream. No id: the client resumes where it stopped. */
 export function closedFrame(reason: string, retryMs?: number): Frame {
   const retry = retryMs === undefined ? '' : encodeReconnectionTime(parseReconnectionTime(retryMs))
   return Frame.of(retry + encodeHubEvent('closed', undefined, { reason }))

@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.ts'
 import type { Sink } from './sink.ts'
 
-/** How long a peer may take over the rest of a stream that was ended, before the connection is cut. */
+/** The time that a peer has to take the rest of an ended stream, before the connection is cut. */
 const LINGER_MS = 5_000
 
-/** Ends the body after what waits. `closeConnection`: and the connection with it. */
+/** Ends the body after the waiting bytes. `closeConnection`: also ends the connection. */
 export function endBody(sink: Sink, closeConnection: boolean, clock: Clock): void {
   try {
     sink.end(closeConnection)
@@ -15,13 +15,13 @@ export function endBody(sink: Sink, closeConnection: boolean, clock: Clock): voi
   linger(sink, clock)
 }
 
-/** Ends the connection after what waits, with the body unfinished: no client takes it for complete. */
+/** Ends the connection after the waiting bytes, with the body unfinished: no client takes it for complete. */
 export function cutBody(sink: Sink, clock: Clock): void {
   sink.cut()
   linger(sink, clock)
 }
 
-/** A peer whose window is shut never sees the end: it is cut when it has not taken the rest in time. */
+/** A peer with a closed window never sees the end: it is cut if it has not taken the rest in time. */
 function linger(sink: Sink, clock: Clock): void {
   if (sink.bufferedBytes === 0) return
   const timer = clock.setTimeout(() => sink.destroy(), LINGER_MS)

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isWaiting } from './pipeline.ts'
 
-/** What a request says of the media type of event streams. */
+/** The media ranges of a request that include event streams. */
 const MEDIA_TYPES = ['text/event-stream', 'text/*', '*/*'] as const
 
 /**
@@ -19,7 +19,7 @@ export function acceptsEventStream(req: IncomingMessage): boolean {
   return false
 }
 
-/** Whether the request asks for an event stream by name, as EventSource does, and not just for anything. */
+/** Whether the request names the media type of event streams, as EventSource does, and not only a wildcard. */
 export function namesEventStream(req: IncomingMessage): boolean {
   return (parseAccept(req.headers.accept ?? '').get('text/event-stream') ?? 0) > 0
 }
@@ -36,19 +36,22 @@ function parseAccept(accept: string): Map<string, number> {
 
 const NO_QUERY: URLSearchParams = new URLSearchParams()
 
-/** The query of the request, to be read only, from the URL itself: an application may have turned Express's query parser off. */
+/**
+ * The query of the request, read-only, from the URL itself: an application may have switched off Express's query
+ * parser.
+ */
 export function queryOf(req: IncomingMessage): URLSearchParams {
-  // Not `originalUrl`: a middleware in front may have rewritten the URL.
+  // Not `originalUrl`: an earlier middleware may have rewritten the URL.
   const url = req.url ?? ''
   const at = url.indexOf('?')
   return at === -1 ? NO_QUERY : new URLSearchParams(url.slice(at + 1))
 }
 
 /**
- * The event ID that the client saw last: the header, else the query `lastEventId`; `''` when neither says anything.
+ * The last event ID of the client: the header, else the query parameter `lastEventId`; `''` if both are absent.
  *
- * [spec] #the-last-event-id-header: the value is UTF-8, which Node hands over as Latin-1. One that was given twice is
- * joined by a comma, so that it is no ID of anybody rather than one of two.
+ * [spec] #the-last-event-id-header: the value is UTF-8, which Node delivers as Latin-1. Node joins a repeated header
+ * with a comma, so it is not a valid ID, rather than one of the two.
  */
 export function lastEventIdOf(req: IncomingMessage): string {
   const header = req.headers['last-event-id']
@@ -56,30 +59,30 @@ export function lastEventIdOf(req: IncomingMessage): string {
   return queryOf(req).getAll('lastEventId').join(', ')
 }
 
-/** Headers that would be untrue of an endless body. */
+/** Headers that would be wrong for an endless body. */
 const UNTRUE = new Set(['content-length', 'etag', 'content-encoding'])
 
 /**
- * Sends the head of an event stream. What the application set before stays (cookies, CORS, its own), except for
- * headers that would be untrue of an endless body.
+ * Sends the head of an event stream. Headers of the application stay (cookies, CORS, its own), except those that would
+ * be wrong for an endless body.
  */
 export function sendHead(req: IncomingMessage, res: ServerResponse): void {
   for (const name of res.getHeaderNames()) if (UNTRUE.has(name)) res.removeHeader(name)
-  // no-transform keeps compressing middleware and proxies from holding events back; RFC 9111 section 5.2.2.7: what was
-  // made for a request with credentials is nobody else's.
+  // no-transform keeps compressing middleware and proxies from delaying events. RFC 9111 section 5.2.2.7: a response to
+  // a request with credentials is private.
   const mine = req.headers.cookie !== undefined || req.headers.authorization !== undefined
-  // [spec] #dom-eventsource: any other status, or any other type, fails the connection for good.
+  // [spec] #dom-eventsource: any other status, or any other type, fails the connection permanently.
   res.writeHead(200, {
     'Content-Type': 'text/event-stream',
     'Cache-Control': mine ? 'private, no-cache, no-transform' : 'no-cache, no-transform',
-    // nginx and those that follow it hold the whole response back without this.
+    // nginx and proxies with the same rule delay the whole response without this.
     'X-Accel-Buffering': 'no',
   })
-  // Node adds `Connection` itself on HTTP/1; on HTTP/2 it must not be there (RFC 9113 section 8.2.2).
+  // Node adds `Connection` itself on HTTP/1; on HTTP/2 it is not allowed (RFC 9113 section 8.2.2).
   res.flushHeaders()
 }
 
-/** [spec] #sse-processing-model: 204 is the one answer that tells a client not to come back without being an error. */
+/** [spec] #sse-processing-model: 204 is the only answer that tells a client not to reconnect without being an error. */
 export function sendNoContent(res: ServerResponse): void {
   // RFC 9110 section 8.6: a 204 has no Content-Length.
   res.removeHeader('Content-Length')

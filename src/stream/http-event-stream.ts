@@ -20,7 +20,7 @@ export class HttpEventStream implements EventStream {
   // Made on first use: most streams need only one of these.
   #abort: AbortController | undefined
   #closed: Promise<CloseReason> | undefined
-  /** Present while the peer of a stream without an owner is behind. */
+  /** Present while the peer of a stream without an owner lags. */
   #stall: StallWatch | undefined
 
   constructor(stream: ResponseStream) {
@@ -116,7 +116,7 @@ export class HttpEventStream implements EventStream {
     this[RESPONSE_STREAM].finish()
   }
 
-  /** Encodes first, so that nothing is committed and nothing written when that throws. */
+  /** Encodes first: if that throws, nothing is committed or written. */
   #write(encode: () => string): boolean {
     const stream = this[RESPONSE_STREAM]
     if (stream.state === 'closed') return false
@@ -131,7 +131,7 @@ export class HttpEventStream implements EventStream {
     return false
   }
 
-  /** Closes the stream when its peer takes nothing for `maxLagMs`. An owner watches its stream itself. */
+  /** Closes the stream if its peer takes no bytes for `maxLagMs`. An owner watches its stream itself. */
   #watchStall(): void {
     const stream = this[RESPONSE_STREAM]
     if (this.#stall !== undefined || stream.owner !== undefined || stream.state !== 'open') return
@@ -153,7 +153,9 @@ export function eventStream(req: IncomingMessage, res: ServerResponse, options?:
   return new HttpEventStream(new ResponseStream(req, res, resolveSseOptions(options)))
 }
 
-/** The response behind an event stream, also one of another copy of this package; undefined for anything else. */
+/**
+ * The response behind an event stream, including one of another copy of this package; undefined for any other value.
+ */
 export function responseStreamOf(stream: unknown): ResponseStream | undefined {
   return (stream as Partial<HttpEventStream> | null | undefined)?.[RESPONSE_STREAM]
 }

@@ -6,27 +6,27 @@ import type { ResolvedSseOptions } from './options.ts'
 import type { Sink } from './sink.ts'
 import type { StreamOwner } from './stream-owner.ts'
 
-/** The comment of a heartbeat, and of a head that has nothing else to say. */
+/** The comment of a heartbeat, and of a head without other content. */
 export const COMMENT: Frame = Frame.of(encodeComment(''))
 
-/** What a `KeepAlive` asks of its stream. */
+/** The part of a stream that a `KeepAlive` uses. */
 interface KeptStream {
   readonly isOpen: boolean
   readonly options: ResolvedSseOptions
   readonly owner: StreamOwner | undefined
   readonly outlet: Sink
   close(reason: 'expired' | 'slow'): void
-  /** The connection has closed without a word. */
+  /** The connection has closed without an event. */
   lost(): void
 }
 
 /**
- * Present while a stream is open: sends its heartbeats, and ends it when its lifetime is over, its connection is gone, or
- * its peer takes nothing for too long.
+ * Present while a stream is open: sends its heartbeats, and ends the stream when its lifetime has passed, its
+ * connection is gone, or its peer takes no bytes for too long.
  */
 export class KeepAlive implements Beating {
   readonly #stream: KeptStream
-  /** The bytes that waited for the peer at the last heartbeat, and since when they are as many. */
+  /** The bytes that waited for the peer at the last heartbeat, and the time since when their number is the same. */
   #stuck: { bytes: number; since: number } | undefined
   #lifetime: unknown
 
@@ -59,7 +59,7 @@ export class KeepAlive implements Beating {
     if (stream.isOpen) outlet.write(frame)
   }
 
-  /** Too little may wait for `write` to return false, and the peer may have left without a word. */
+  /** Fewer bytes may wait than make `write` return false, and the peer may have left without an event. */
   #lookAtWaiting(bytes: number): void {
     const stream = this.#stream
     const { clock, maxLagMs } = stream.options
@@ -67,7 +67,7 @@ export class KeepAlive implements Beating {
     const now = clock.monotonic()
     if (this.#stuck?.bytes !== bytes) this.#stuck = { bytes, since: now }
     else if (limitMs > 0 && now - this.#stuck.since >= limitMs) {
-      // Where time is made to pass in one go, the kernel takes them only afterwards.
+      // If a test moves the time in one step, the kernel takes the bytes only afterwards.
       nextTurn(() => {
         if (stream.isOpen && stream.outlet.unsentBytes === bytes) stream.close('slow')
       })

@@ -18,23 +18,23 @@ import type { StreamOwner } from './stream-owner.ts'
 const FINISHED = Frame.of(encodeHubEvent('finished', FINISHED_ID, {}))
 
 /**
- * The life of one response as a stream of frames: idle, then open once its head is out, then closed, whichever side ends
- * it. Applications use it through an `EventStream`; a hub subscribes it (`hub/subscriber.ts`).
+ * The life of one response as a stream of frames: idle, then open when its head is sent, then closed, by either side.
+ * Applications use it through an `EventStream`; a hub subscribes it (`hub/subscriber.ts`).
  */
 export class ResponseStream {
-  /** Undefined from the moment there is a sink, which knows what is left to be done with it. */
+  /** Undefined as soon as there is a sink, which then owns the response. */
   #res: ServerResponse | undefined
   #options: ResolvedSseOptions
   #state: 'idle' | 'open' | 'closed' = 'idle'
-  /** Present from the moment the head is out. */
+  /** Present as soon as the head is sent. */
   #sink: Sink | undefined
   #owner: StreamOwner | undefined
-  /** Why it ended; set once, with `#state = 'closed'`. */
+  /** The reason for the end; set once, with `#state = 'closed'`. */
   #reason: CloseReason | undefined
   #lastEventId: string | undefined
   #accepted: boolean | undefined
   #keepAlive: KeepAlive | undefined
-  /** The connection on which the response stood behind another when this was made. */
+  /** The connection on which the response waited behind another one when this was made. */
   #queuedOn: Socket | undefined
   #onEnd: ((reason: CloseReason) => void)[] | undefined
 
@@ -47,7 +47,8 @@ export class ResponseStream {
       return
     }
     // On `res`: `req` closes as soon as its body is read.
-    // `on`, here and below, for what happens once anyway: `once` is two more objects for each of many idle streams.
+    // Here and below `on`, even for an event that happens once: `once` makes two more objects for each of many idle
+    // streams.
     res.on('close', this.#gone)
     if (isWaiting(res)) {
       this.#queuedOn = req.socket
@@ -74,13 +75,13 @@ export class ResponseStream {
     return this.#lastEventId
   }
 
-  /** A query parameter of the request, while the response is there. */
+  /** A query parameter of the request, while the response exists. */
   query(name: string): string | null | undefined {
     const req = this.response?.req
     return req === undefined ? undefined : queryOf(req).get(name)
   }
 
-  /** The response, until it has been let go of and collected. */
+  /** The response, until it has been let go and collected. */
   get response(): ServerResponse | undefined {
     return this.#sink === undefined ? this.#res : this.#sink.response
   }
@@ -94,7 +95,7 @@ export class ResponseStream {
     return this.#options
   }
 
-  /** Replaces the options: the last before the head win. */
+  /** Replaces the options. The last ones before the head apply. */
   configure(options: ResolvedSseOptions): void {
     if (this.#state === 'idle') this.#options = options
   }
@@ -111,8 +112,8 @@ export class ResponseStream {
   // -- writing
 
   /**
-   * idle -> open, without looking at `Accept`: sends the head and the first frames in one go. Returns whether the stream
-   * is open. Throws ERR_SSE_HEADERS_SENT.
+   * idle -> open, without a check of `Accept`: sends the head together with the first frames. Returns whether the
+   * stream is open. Throws ERR_SSE_HEADERS_SENT.
    */
   commit(first: readonly Frame[] = []): boolean {
     if (this.state === 'closed') return false
@@ -126,7 +127,7 @@ export class ResponseStream {
       this.#noContent()
       return false
     }
-    // On HTTP/2 the socket is that of all streams of its session.
+    // On HTTP/2 all streams of a session share the socket.
     const socket = res.req.httpVersionMajor === 1 ? res.socket : null
     socket?.cork()
     try {
@@ -149,9 +150,9 @@ export class ResponseStream {
     this.#res = undefined
     this.#keepAlive = new KeepAlive(this)
     for (const frame of first) this.#sink.write(frame)
-    // An owner writes its own first block, and decides when request and response can be let go of.
+    // An owner writes its own first block, and decides when request and response can be released.
     if (this.#owner !== undefined) return true
-    // One short line at once, since some proxies hold a bare head back.
+    // One short line at once, because some proxies delay a bare head.
     const { retryMs, letGo } = this.#options
     this.#sink.write(
       retryMs === undefined ? COMMENT : Frame.of(encodeReconnectionTime(randomReconnectionTime(retryMs))),
@@ -160,17 +161,20 @@ export class ResponseStream {
     return true
   }
 
-  /** Writes without looking at bounds, which are the caller's to keep. False when the peer is behind, or the stream not open. */
+  /**
+   * Writes without a check of limits, which are the caller's task. Returns false if the peer lags or the stream is not
+   * open.
+   */
   write(frame: Frame): boolean {
     return this.#state === 'open' && this.#sink!.write(frame)
   }
 
-  /** From `commit` on: the sink itself, for the fan-out. */
+  /** The sink itself, for the fan-out, from `commit` on. */
   get outlet(): Sink {
     return this.#sink!
   }
 
-  /** Calls `fn` when nothing waits any more, at once when nothing does; not after the end. */
+  /** Calls `fn` when no bytes wait, at once if none wait now; not after the end. */
   onDrain(fn: () => void): void {
     if (this.#state === 'open') this.#sink!.onDrain(fn)
   }
@@ -180,17 +184,17 @@ export class ResponseStream {
     return this.#sink?.bufferedBytes ?? 0
   }
 
-  /** Falls while the kernel takes bytes, also within one large write. */
+  /** Falls while the kernel takes bytes, even within one large write. */
   get unsentBytes(): number {
     return this.#sink?.unsentBytes ?? 0
   }
 
-  /** How much may wait before `onDrain` is worth waiting for. */
+  /** The number of bytes that must wait before `onDrain` is worth it. */
   get highWaterMark(): number {
     return this.#sink?.highWaterMark ?? 0
   }
 
-  /** Lets go of request and response, where only this package uses them. */
+  /** Releases request and response, if only this package uses them. */
   letGo(): void {
     if (this.#state === 'open') this.#sink!.letGo(this.#gone)
   }
@@ -217,7 +221,7 @@ export class ResponseStream {
 
   // -- the end
 
-  /** Calls `fn` at the end, at once when it has come. Returns a function that takes this back. */
+  /** Calls `fn` at the end, at once if the stream has ended. Returns a function that removes it. */
   onEnd(fn: (reason: CloseReason) => void): () => void {
     if (this.#reason !== undefined) fn(this.#reason)
     else if (this.#onEnd === undefined) this.#onEnd = [fn]
@@ -270,22 +274,22 @@ export class ResponseStream {
     sendNoContent(res)
   }
 
-  /** The response has been ended, by any code; 'close' may be yet to come. */
+  /** Some code has ended the response; 'close' may not have been emitted yet. */
   get #isEnded(): boolean {
     return this.#sink === undefined ? this.#res!.writableEnded : this.#sink.ended
   }
 
-  /** The response is over, or the connection that it was let go of. */
+  /** The response is over, or, if it was let go, its connection. */
   readonly #gone = (): void => {
     this.#sink?.settle()
-    // Not by `writableFinished`: over HTTP/2 that is true of a response that was cut, too.
+    // `writableFinished` is not enough: over HTTP/2 it is also true for a response that was cut.
     this.#end(this.#isEnded ? 'server' : 'client')
   }
 
-  /** A wrapped response has thrown. Application code that follows from the end must not run inside a fan-out. */
+  /** A wrapped response has thrown. The end may run application code, which must not happen inside a fan-out. */
   readonly #onFailure = (): void => queueMicrotask(() => this.cut())
 
-  /** any -> closed. The one place that lets go of everything. */
+  /** any -> closed. The only place that releases everything. */
   #end(reason: CloseReason): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'

@@ -2,7 +2,7 @@ import { booleanOption, functionOption, optionsObject } from '../option.ts'
 import { nextTurn } from '../server-clock.ts'
 import { originOf } from './origin.ts'
 
-/** What `stream()` needs of the stream that it writes to. */
+/** The part of a stream that `stream()` uses. */
 interface Target {
   readonly state: 'idle' | 'open' | 'closed'
   readonly closed: Promise<unknown>
@@ -15,26 +15,26 @@ interface Target {
 /** The response behind it. */
 interface Body {
   commit(): boolean
-  /** Ends the stream with `'error'` in a way that no client takes for a complete answer. */
+  /** Ends the stream with `'error'`, so that no client takes it for a complete answer. */
   cut(): void
 }
 
-/** What `stream()` takes: a sync or async iterable, a Web or Node readable, or a promise of one. Not a string. */
+/** The input of `stream()`: a sync or async iterable, a Web or Node readable, or a promise of one. Not a string. */
 export type EventSourceInput<T> = Source<T> | Promise<Source<T>>
 
 type Source<T> = Iterable<T> | AsyncIterable<T> | ReadableStream<T>
 
-/** An item as `each` receives it: bytes arrive as the text that they decode to. */
+/** An item as `each` receives it: bytes arrive as decoded text. */
 export type StreamItem<T> = T extends Uint8Array ? string : T
 
-// Checked as a method, so that an `each` may ask for a narrower item than the source is known to yield.
+// TypeScript checks a method less strictly, so an `each` may require a narrower item than the source yields.
 type Each<Item, Stream> = { each(item: Item, sse: Stream): unknown }['each']
 
 /** Options of `stream()`. */
 export interface SourceOptions<T, Stream> {
   /** Writes an item: none, one or many events, with types. Awaited. Default: `sse.send(item)`. */
   each?: Each<StreamItem<T>, Stream> | undefined
-  /** Data of a last event after a source that ended well, such as `'[DONE]'`. Default: none. */
+  /** Data of a last event after a source that completed, such as `'[DONE]'`. Default: none. */
   done?: unknown
   /**
    * Data of a last event after a source that failed. Default: none. Without it the connection is cut, so that no client
@@ -45,19 +45,22 @@ export interface SourceOptions<T, Stream> {
   end?: boolean | undefined
 }
 
-/** How `stream()` ended. */
+/** The end of `stream()`. */
 export interface StreamResult {
-  /** Items that were handed to `each`. */
+  /** Items that were passed to `each`. */
   sent: number
-  /** `'done'`: the source ended. `'closed'`: the stream did, and the source was finalised. `'failed'`: the source threw. */
+  /**
+   * `'done'`: the source ended. `'closed'`: the stream ended first, and the source was finalised. `'failed'`: the
+   * source threw.
+   */
   reason: 'done' | 'closed' | 'failed'
-  /** What the source, or `each`, threw. */
+  /** The error of the source, or of `each`. */
   error?: unknown
 }
 
 const NAMES = ['each', 'done', 'onError', 'end'] as const
 
-/** The event loop gets its turn after so many items: a source that never waits and a peer that keeps up would hold it. */
+/** The event loop gets its turn after this many items: a source and a peer that never wait would block it. */
 const ITEMS_PER_TURN = 256
 
 /** The work of `EventStream.stream`. */
@@ -68,7 +71,7 @@ export async function streamFrom<T, Stream extends Target>(
   given: SourceOptions<T, Stream> | undefined,
   report: ((error: unknown) => void) | undefined,
 ): Promise<StreamResult> {
-  // The source belongs to this call from here on, whatever happens to the call.
+  // From here on this call owns the source, in every outcome.
   const origin = originOf(source)
   let sent = 0
   let isDone = false
@@ -94,9 +97,9 @@ export async function streamFrom<T, Stream extends Target>(
         if (sent % ITEMS_PER_TURN === 0) await new Promise((resolve) => nextTurn(resolve))
       }
     } catch (error) {
-      // The source of a client that has left mostly fails because it was aborted: that is not an error.
+      // The source of a client that has left usually fails because it was aborted, which is not an error.
       if (isClosed(sse)) return { sent, reason: 'closed' }
-      // Without a head it is the handler's error, answered with a status of its own.
+      // Before the head it is an error of the handler, answered with its own status.
       if (sse.state === 'idle') throw error
       call(() => report?.(error))
       let isReported = false
@@ -119,7 +122,7 @@ export async function streamFrom<T, Stream extends Target>(
   }
 }
 
-/** Text as it arrives in items: bytes are decoded across their borders, and no surrogate pair is cut in two. */
+/** Text across items: bytes are decoded across chunks, and no surrogate pair is split. */
 class TextJoiner {
   readonly #decoder = new TextDecoder()
   /** A high surrogate that waits for the string after it. */
@@ -140,7 +143,7 @@ class TextJoiner {
     return text.length > 1 ? [text.slice(0, -1)] : []
   }
 
-  /** What is left when the source has ended. */
+  /** The rest when the source has ended. */
   end(): unknown[] {
     const text = this.#decoder.decode()
     return text === '' ? this.#flush() : [...this.#flush(), text]
@@ -153,14 +156,14 @@ class TextJoiner {
   }
 }
 
-/** A call, because the state changes under an await. */
+/** A function, because the state changes during an await. */
 function isClosed(sse: Target): boolean {
   return sse.state === 'closed'
 }
 
 /**
- * Waits for what `start` returns, or for the stream to close: then the result is undefined. Lets go of each result when
- * the next is waited for; a race against one promise for the whole stream would keep them all.
+ * Waits for the result of `start`, or for the stream to close: then the result is undefined. It drops each result when
+ * it waits for the next; a race against one promise for the whole stream would keep all of them.
  */
 function untilClosed(sse: Target): <V>(start: () => V | PromiseLike<V>) => Promise<V | undefined> {
   let leave = (): void => {}

@@ -1,11 +1,11 @@
 import type { CloseReason } from '../errors.ts'
 import type { Frame, FrameForm } from '../protocol/frame.ts'
 
-/** What writes to a stream besides the application: the subscription of a hub. */
+/** An object that writes to a stream besides the application: the subscription of a hub. */
 export interface StreamOwner {
-  /** How events look on this stream, also those that the application sends. */
+  /** The form of the events on this stream, including those that the application sends. */
   readonly form: FrameForm
-  /** How long a peer may take nothing, in ms; 0 = no limit. */
+  /** The time in ms that a peer may take no bytes; 0 = no limit. */
   readonly maxLagMs: number
   /** Called at each heartbeat, before anything else; it may end the stream. */
   tick(): void
