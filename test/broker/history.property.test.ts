@@ -77,7 +77,7 @@ it('every cursor and every way to cut pages gives each kept event once, and one 
   )
 })
 
-it('a client that reads while the log goes on, and loses its past, gets every event or hears that it did not', () => {
+it('a client that reads while the log grows and is trimmed receives every event or a loss', () => {
   const reading = fc.record({ read: limit })
   const schedule = fc.array(fc.oneof({ weight: 3, arbitrary: step }, { weight: 2, arbitrary: reading }), {
     maxLength: 80,

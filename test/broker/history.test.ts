@@ -9,7 +9,7 @@ const ALL = { events: 1_000_000, bytes: 1_000_000_000 }
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 
-/** A history and what was appended to it: event n has seq n. */
+/** A history and its events: event n has seq n. */
 function keep(options: HistoryOptions = {}) {
   const clock = manualClock()
   const history = new History(resolveHistoryOptions(options), clock, {
@@ -77,7 +77,7 @@ describe('bytes', () => {
       maxChannels: 3,
       channels: { one: { maxEvents: 1 }, brief: { maxAgeMs: 1_000 }, never: { maxEvents: 0 } },
     })
-    // Each of these would fill the history by itself if what goes were still counted.
+    // Each of these would fill the history alone if deleted events were still counted.
     for (let i = 0; i < 50; i++) append('one', 100)
     for (let i = 0; i < 50; i++) append('never', 100)
     for (let i = 0; i < 50; i++) {
@@ -137,7 +137,7 @@ describe('the sweep', () => {
     expect(clock.pendingTimers).toBe(1)
   })
 
-  it('lets go of events that nobody asks for', () => {
+  it('deletes expired events without a read', () => {
     const { append, clock, history } = keep({ maxAgeMs: 1_000, maxChannels: 10 })
     append('a')
     clock.advance(2 * HOUR_MS)
@@ -157,7 +157,7 @@ describe('the sweep', () => {
 })
 
 describe('names', () => {
-  it('are forgotten past maxChannels, the one with the oldest last event first, with what it kept', () => {
+  it('are forgotten beyond maxChannels, the one with the oldest last event first, with its events', () => {
     const { append, read, history } = keep({ maxChannels: 3 })
     for (const channel of ['a', 'b', 'c', 'a', 'd']) append(channel)
     expect(read(0, 'a', 'b', 'c', 'd')).toEqual([1, 'b<2', 3, 4, 5])
@@ -189,7 +189,7 @@ describe('names', () => {
     expect(read(0, 'ever', 'never')).toEqual(['never<1', 2])
   })
 
-  it('of channels that come back begin after what was forgotten', () => {
+  it('of forgotten channels with a new event begin after the forgotten events', () => {
     const { append, read, history } = keep({ maxChannels: 2 })
     for (const channel of ['a', 'b', 'c']) append(channel)
     expect(history.lastOf('a')).toBe(1)

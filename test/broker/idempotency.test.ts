@@ -67,7 +67,7 @@ describe('the digest of a payload', () => {
     )
   })
 
-  it('differs with everything that a subscriber could tell apart', () => {
+  it('differs with everything that a subscriber could distinguish', () => {
     const payloads: Partial<NewEvent>[] = [
       {},
       { data: '2' },

@@ -15,7 +15,7 @@ function newEvent(channel: string): NewEvent {
 describe('the memory broker', () => {
   brokerContract((options) => memoryBroker(options), { describe, it })
 
-  it('starts a log of its own epoch each time', async () => {
+  it('starts a log with a new epoch each time', async () => {
     const listener = { events: () => {}, suspect: () => {} }
     const [one, other] = [await memoryBroker().start(listener), await memoryBroker().start(listener)]
     expect(one.epoch).not.toBe(other.epoch)
@@ -30,7 +30,7 @@ describe('the memory broker', () => {
     await expect(memoryBroker().start(listener)).resolves.toMatchObject({ seq: 0 })
   })
 
-  it('lets go of its timers, also when a publish is under way', async () => {
+  it('clears its timers, also when a publish is in progress', async () => {
     const clock = manualClock()
     const broker = memoryBroker({ clock })
     expect(clock.pendingTimers).toBe(0)
@@ -103,7 +103,7 @@ describe('the memory broker', () => {
     [{ history: { channels: { a: { maxBytes: 1 } } } }, /maxBytes/],
     [{ histroy: {} }, /histroy/],
     [{ clock: {} }, /clock/],
-  ])('names what is wrong with %j', (options, message) => {
+  ])('names the mistake in %j', (options, message) => {
     expect(() => memoryBroker(options as never)).toThrow(message)
   })
 })

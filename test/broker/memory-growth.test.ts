@@ -16,7 +16,7 @@ interface Case {
   readonly form?: 'plain' | 'envelope'
 }
 
-/** Keeps `count` events that a live subscriber has got, and returns what was counted and what was held. */
+/** Keeps `count` events that a live subscriber has received. Returns the counted bytes and the memory used. */
 function growth({ count, channels, kept = 10_000_000, text, size, unkept = 0, form = 'plain' }: Case) {
   const script = `
     import { systemClock } from './src/clock.ts'
@@ -69,7 +69,7 @@ it.each<[string, Case]>([
     'control characters for an envelope reader',
     { count: 500, channels: 10, text: '\u0001', size: 20_000, form: 'envelope' },
   ],
-])('history.maxBytes counts what is held: %s', { timeout: 60_000 }, (_, given) => {
+])('history.maxBytes counts the memory used: %s', { timeout: 60_000 }, (_, given) => {
   const { counted, held } = growth(given)
   expect(counted / held).toBeGreaterThan(0.75)
   expect(counted / held).toBeLessThan(given.form === 'envelope' ? 2 : 1.25)

@@ -120,11 +120,11 @@ export interface Told {
 
 /**
  * What a client has to be able to say of everything that it was sent from `after` on: each event once and in order, a
- * loss for everything else, in time, and no loss without one, but for what was forgotten below the floor.
+ * loss for every other event, in time, and no loss without one, except for events forgotten below the floor.
  */
 export function verify(model: Model, after: number, of: Selector, told: readonly Told[]): void {
   let seq = after
-  /** For each channel, up to where everything has arrived or been told. */
+  /** For each channel, the position up to which every event has arrived or was reported as lost. */
   const settled = new Map<string, number>()
   const upTo = (channel: string) => settled.get(channel) ?? after
   const open = (channel: string, to: number) =>

@@ -23,7 +23,7 @@ describe('retention', () => {
     for (const channel of ['p', 'p.x', 'p.y', 'q.y']) expect(retentions).toContain(retentionOf(channel))
   })
 
-  it('takes what a channel does not say from the general one', () => {
+  it('takes an option that a channel does not set from the general one', () => {
     const { retentionOf } = resolveHistoryOptions({
       maxEvents: 7,
       maxAgeMs: 5_000,

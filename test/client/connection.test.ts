@@ -9,7 +9,7 @@ const events = (from: number, to: number) => {
 }
 
 describe('the request', () => {
-  it('says what it wants', async () => {
+  it('names the channels in its request', async () => {
     const { url, requests } = await scripted(stream('id: é€\ndata: a\n\n'), status(204))
     const connection = connected(`${url}/channels?x=1`, {
       channels: ['board', 'price.>'],
@@ -52,7 +52,7 @@ describe('the request', () => {
     expect(requests.at(-1)!.url).toBe('/1?envelope=1')
   })
 
-  it('refuses a URL that is none at once', () => {
+  it('refuses an invalid URL at once', () => {
     expect(() => connect('not a url')).toThrow(TypeError)
   })
 
@@ -65,7 +65,7 @@ describe('the request', () => {
 })
 
 describe('listeners', () => {
-  it('hear by type, until they are removed, each addition by itself', async () => {
+  it('receive events by type, until they are removed, each addition separately', async () => {
     const { url } = await scripted(stream(hubOpen('e.0') + events(1, 3)), status(204))
     const connection = connect(url, { retry: FAST })
     const heard: unknown[] = []
@@ -96,7 +96,7 @@ describe('listeners', () => {
     ])
   })
 
-  it('that throw are reported as uncaught, and disturb nobody', async () => {
+  it('that throw are reported as uncaught, and affect no other listener', async () => {
     const { url } = await scripted(stream(hubOpen('e.0') + events(1, 2)), status(204))
     const uncaught: unknown[] = []
     const others = process.listeners('uncaughtException')
@@ -198,7 +198,7 @@ describe('schemas', () => {
 })
 
 describe('the store', () => {
-  it('is asked first, and told after each event', async () => {
+  it('is read first, and written after each event', async () => {
     const { url, requests } = await scripted(stream(hubOpen('e.5', { resumed: true }) + events(6, 7)), status(204))
     const log: string[] = []
     const store = { get: async () => 'e.5', set: (id: string) => log.push(`set ${id}`) }
@@ -209,7 +209,7 @@ describe('the store', () => {
     expect(log).toEqual(['e.6', 'set e.6', 'e.7', 'set e.7'])
   })
 
-  it('that fails is not asked again, and the connection goes on', async () => {
+  it('that fails is not called again, and the connection continues', async () => {
     const { url } = await scripted(stream(hubOpen('e.0') + events(1, 3)), status(204))
     const connection = connected(url, { store: sessionStore('board') })
     await connection.closed
@@ -247,7 +247,7 @@ describe('the iterator', () => {
     expect(seen).toEqual(['trimmed', 2, 3, 4])
   })
 
-  it('throws what the connection failed of, after what came before', async () => {
+  it('throws the error of the connection, after the earlier items', async () => {
     const { url } = await scripted(stream(hubOpen('e.0') + events(1, 2)), status(403))
     const seen: unknown[] = []
     await expect(async () => {
@@ -289,7 +289,7 @@ describe('the iterator', () => {
       before = written
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
-    // 40 MB wait at the server; what is on the way is what sockets and the reader of the body hold.
+    // 40 MB wait at the server; sockets and the reader of the body hold the bytes in between.
     expect(full).toBe(false)
     expect(connection.told.event.length).toBe(10)
     let seen = 1
@@ -330,7 +330,7 @@ describe('a page', () => {
     vi.useRealTimers()
   })
 
-  it('that is shown again after a silence connects anew; after none, or hidden, it does not', async () => {
+  it('reconnects when it is shown after a silence, but not while hidden or without a silence', async () => {
     const { document, tell } = page()
     const { url, requests } = await scripted(stream(hubOpen('e.0'), true))
     const connection = connected(url)
@@ -376,7 +376,7 @@ describe('a page', () => {
     await until(() => requests.length === 2)
   })
 
-  it('that is left lets go of the connection without a word, and takes it up when it comes back', async () => {
+  it('drops the connection silently when it is left, and reconnects when it returns', async () => {
     const { tell } = page()
     let closed = 0
     const { url, requests } = await scripted((res) => {

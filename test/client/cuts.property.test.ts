@@ -6,7 +6,7 @@ import { EVENT_STREAM, hubEvent, hubOpen, serve } from './support.ts'
 
 const LINE_ENDS = ['\n', '\r\n', '\r']
 
-it('every event is told once and in order, however the bytes are cut up, and wherever the stream is cut', async () => {
+it('every event is delivered once and in order, with any division of the bytes and any cut of the stream', async () => {
   const run = fc.asyncProperty(
     fc.nat(),
     fc.array(fc.string({ unit: 'binary' }), { minLength: 1, maxLength: 40 }),

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { connected, FAST, rig, until } from './support.ts'
 
 describe('a connection to a hub', () => {
-  it('tells what is published to its channels, and where it comes from', async () => {
+  it('delivers the events of its channels, with their channel', async () => {
     const { hub, url } = await rig()
     const connection = connected(url, { channels: ['board', 'price.*'] })
     await until(() => connection.told.open.length)
@@ -29,7 +29,7 @@ describe('a connection to a hub', () => {
     expect(connection.state).toBe('open')
   })
 
-  it('comes back after a cut, with every event once and in order', async () => {
+  it('reconnects after a cut, with every event once and in order', async () => {
     const { hub, proxy, url } = await rig()
     const connection = connected(url, { channels: ['board'], retry: { ...FAST, resetMs: 0 } })
     await until(() => connection.told.open.length)

@@ -17,20 +17,20 @@ import {
 } from './support.ts'
 
 describe('the wait before another attempt', () => {
-  it('is random between what the server asked for and a bound that doubles', () => {
+  it('is random between the time of the server and a limit that doubles', () => {
     const random = vi.spyOn(Math, 'random')
     const at = (r: number) => {
       random.mockReturnValue(r)
       return [0, 1, 2, 10].map((failures) => backoff(failures, 2_000, 1_000, 30_000))
     }
     expect(at(0)).toEqual([2_000, 2_000, 2_000, 2_000])
-    // Also at first, so that clients which were cut together do not come back together.
+    // Also the first one, so that clients that were cut together do not reconnect together.
     expect(at(0.5)).toEqual([2_500, 3_000, 5_000, 16_000])
     expect(at(1)).toEqual([3_000, 4_000, 8_000, 30_000])
     random.mockRestore()
   })
 
-  it('is never less than what the server asked for, and hardly more than the longest', () => {
+  it('is never less than the time of the server, and hardly more than the longest', () => {
     const ms = fc.integer({ min: 0, max: 3_600_000 })
     fc.assert(
       fc.property(fc.nat(2_000), ms, ms, ms, (failures, floor, min, max) => {
@@ -80,7 +80,7 @@ async function serveTimes(waits: number[], answer: (n: number) => (res: never, r
   return { url }
 }
 
-describe('an answer that is no stream', () => {
+describe('an answer that is not a stream', () => {
   it.each([500, 502, 503, 504, 408, 425, 429, 599])('%i: it is tried again', async (code) => {
     const { url } = await scripted(status(code), stream('data: a\n\n'), status(204))
     const connection = connected(url)
@@ -133,7 +133,7 @@ describe('401 and 403', () => {
     expect([calls, requests.length]).toEqual([1, 2])
   })
 
-  it('refreshes again after a success, and asks for headers anew each time', async () => {
+  it('refreshes again after a success, and computes the headers for each attempt', async () => {
     let token = 0
     const { url, requests } = await scripted(
       status(401),
@@ -169,8 +169,8 @@ describe('401 and 403', () => {
   })
 })
 
-describe('what a hub says', () => {
-  it('hub.closed: it comes back after the time that was told', async () => {
+describe('the events of a hub', () => {
+  it('hub.closed: the client reconnects after the given time', async () => {
     const waits: number[] = []
     const { url } = await serveTimes(waits, (n) =>
       n === 0
@@ -212,7 +212,7 @@ describe('what a hub says', () => {
     expect(connection.told.event).toEqual([{ channel: 'board', event: 'note', data: { x: 1 }, id: 'b.a' }])
   })
 
-  it('data that is no JSON is an error with the ID, and it goes on', async () => {
+  it('data that is not JSON is an error with the ID, and the stream continues', async () => {
     const { url, requests } = await scripted(
       stream(`${hubOpen('e.1')}id: e.2\ndata: {oops\n\n${hubEvent('e.3', 1)}`),
       status(204),
@@ -225,7 +225,7 @@ describe('what a hub says', () => {
   })
 })
 
-describe('a request that is no GET', () => {
+describe('a request other than GET', () => {
   it('is not repeated: a clean end is the end, anything else a failure', async () => {
     const first = await scripted(stream('data: a\n\n'))
     const once = connected(first.url, { body: '{}', headers: { 'content-type': 'application/json' } })
@@ -239,7 +239,7 @@ describe('a request that is no GET', () => {
     expect(second.requests.length).toBe(1)
   })
 
-  it('is not sent again because the page is back, only when the application says so', async () => {
+  it('is not repeated when the page returns, only when the application requests it', async () => {
     const { url, requests } = await scripted((res) => res.writeHead(200, EVENT_STREAM).flushHeaders())
     const page = Object.assign(new EventTarget(), { document: { visibilityState: 'visible' } })
     vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
@@ -302,7 +302,7 @@ describe('silence', () => {
     expect(requests[1]!.headers['last-event-id']).toBe('e.1')
   })
 
-  it('silenceMs: as told; what arrives after the cut is not told twice', async () => {
+  it('silenceMs: after the given time; an event that arrives after the cut is not delivered twice', async () => {
     const { url } = await scripted(
       (res) => {
         res.writeHead(200, EVENT_STREAM)
@@ -515,7 +515,7 @@ describe('a connection that has worked', () => {
     expect(thrown.state).toBe('closed')
   })
 
-  it('may be told to try again what never worked', async () => {
+  it('may repeat a request that never worked', async () => {
     const { url } = await scripted(status(404), status(204))
     const connection = connected(url, { shouldRetry: ({ hasWorked }) => !hasWorked })
     expect(await connection.closed).toMatchObject({ reason: 'finished' })
@@ -584,8 +584,8 @@ describe('a wait', () => {
   })
 })
 
-describe('what a stream brings', () => {
-  it('begins the back-off anew with one event, and not with what the hub says of itself', async () => {
+describe('the events of a stream', () => {
+  it('restart the back-off with one published event, and not with an event of the hub itself', async () => {
     const random = vi.spyOn(Math, 'random').mockReturnValue(1)
     const waits = async (body: string) => {
       const times: number[] = []
@@ -611,7 +611,7 @@ describe('what a stream brings', () => {
       const hub = connected(url)
       await until(() => hub.told.event.length > 0)
       expect([hub.state, hub.told.error.length, hub.told.event.map(({ data }) => data)]).toEqual(['open', 0, [2]])
-      // On a stream that is none of a hub it is an event like any other.
+      // On a stream without a hub it is an ordinary event.
       const plain = connected((await scripted(stream(`event: ${name}\ndata: a\n\n`, true))).url)
       await until(() => plain.told.event.length > 0)
       expect(plain.told.event).toMatchObject([{ event: name, data: 'a' }])

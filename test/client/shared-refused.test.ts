@@ -50,7 +50,7 @@ describe('where a page may not share', () => {
     ],
     ['a channel that cannot be made', granting, NoChannel],
     ['a channel that cannot be spoken on', granting, MuteChannel],
-  ])('each tab has a connection of its own within a second: %s', async (_, locks, channel) => {
+  ])('each tab has its own connection within a second: %s', async (_, locks, channel) => {
     vi.stubGlobal('navigator', { locks })
     vi.stubGlobal('BroadcastChannel', channel)
     const { hub, url } = await rig()
@@ -81,8 +81,8 @@ describe('where a page may not share', () => {
   })
 })
 
-describe('what other scripts of the origin see and say', () => {
-  it('is no token, and never disturbs the group', async () => {
+describe('another script of the origin', () => {
+  it('sees no token, and cannot disturb the group', async () => {
     const names: string[] = []
     vi.stubGlobal('navigator', {
       locks: {

@@ -36,7 +36,7 @@ class Locks {
           }),
         stop() {
           const stolen = () => reject(new DOMException('Stolen', 'AbortError'))
-          // One that is frozen hears of it when it thaws.
+          // A frozen tab receives it when it thaws.
           if (frozen.size > 0) thawed.addEventListener('thaw', stolen)
           else stolen()
         },
@@ -55,7 +55,7 @@ class Locks {
   }
 }
 
-/** The channels of a tab can be frozen: what comes meanwhile waits, and what it says is kept back. */
+/** The channels of a tab can be frozen: incoming and outgoing messages then wait. */
 const frozen = new Set<number>()
 /** Each tab makes two, in the order in which they were opened. */
 let made = 0
@@ -133,7 +133,7 @@ describe('tabs that share a connection', () => {
     expect(hub.stats().streams).toBe(1)
   })
 
-  it('go on where they were when the leader leaves', async () => {
+  it('resume at their position when the leader leaves', async () => {
     const { hub, url } = await rig()
     const tabs = upTo(4).map(() => open(url))
     await until(() => tabs.every(({ told }) => told.open.length))
@@ -168,7 +168,7 @@ describe('tabs that share a connection', () => {
     expect(data(fresh)).toEqual(upTo(40).slice(30))
     expect(data(reloaded)).toEqual(upTo(40).slice(1))
     expect(data(rewound)).toEqual(upTo(40).slice(25))
-    // The one that began with `rewind` asks for something else, and is a group of its own.
+    // The one that started with `rewind` has another request, and forms a separate group.
     await until(() => hub.stats().streams === 2)
   })
 
@@ -187,7 +187,7 @@ describe('tabs that share a connection', () => {
     }
     await hub.publish('board', 1)
     await until(() => tabs.slice(1).every(({ told }) => told.event.length === 2))
-    // What the first one has heard meanwhile it did not hand on, nor does anybody listen to it now.
+    // The first one did not pass on the events it received since, and no tab listens to it now.
     expect(data(tabs[0]!)).toEqual([0])
     frozen.clear()
     thawed.dispatchEvent(new Event('thaw'))
@@ -197,7 +197,7 @@ describe('tabs that share a connection', () => {
     await until(() => hub.stats().streams === 1)
   })
 
-  it('tell all of them that it is over', async () => {
+  it('end all of them', async () => {
     const { url } = await rig()
     const tabs = upTo(3).map(() => open(url, { channels: ['not a channel'] }))
     for (const { closed } of tabs) expect(await closed).toMatchObject({ reason: 'failed', error: { status: 400 } })
@@ -228,7 +228,7 @@ describe('tabs that share a connection', () => {
   })
 })
 
-describe('where there are no locks', () => {
+describe('without locks', () => {
   it('every tab has its own connection', async () => {
     vi.stubGlobal('navigator', undefined)
     const { hub, url } = await rig()

@@ -21,7 +21,7 @@ export const STREAMS: readonly StreamCase[] = [
     [Buffer.from('data: '), Buffer.from([0xe2]), Buffer.from([0x82]), Buffer.from([0xac, 10, 10])],
     [message('€')],
   ],
-  ['a byte that is no UTF-8', Buffer.from([...Buffer.from('data: '), 0xff, 10, 10]), [message('\uFFFD')]],
+  ['a byte that is not UTF-8', Buffer.from([...Buffer.from('data: '), 0xff, 10, 10]), [message('\uFFFD')]],
   ['one leading BOM', `${BOM}data: a\n\n`, [message('a')]],
   [
     'a BOM in three pieces',
@@ -38,7 +38,7 @@ export const STREAMS: readonly StreamCase[] = [
     [message('a\nb')],
   ],
   ['line ends of all kinds', 'data: a\rdata: b\ndata: c\r\n\n', [message('a\nb\nc')]],
-  ['what is no line end', 'data: a\u2028b\u0085c\vd\fe\n\n', [message('a\u2028b\u0085c\vd\fe')]],
+  ['characters that do not end a line', 'data: a\u2028b\u0085c\vd\fe\n\n', [message('a\u2028b\u0085c\vd\fe')]],
   ['comments', ': x\n:\n\n: y\n\ndata: a\n: z\n\n', [message('a')]],
   ['one space after the colon', 'data:  a \n\ndata:b\n\ndata:\tc\n\n', [message(' a '), message('b'), message('\tc')]],
   ['a colon in a value', 'data:a:b: c\n\n', [message('a:b: c')]],
@@ -60,7 +60,7 @@ export const STREAMS: readonly StreamCase[] = [
   ['an ID without a blank line', 'id: 1\ndata: a\n\nid: 2\n', [message('a', '1')]],
 ]
 
-/** Answers with the bytes, each piece by itself, and ends. */
+/** Answers with the bytes, each piece separately, and ends. */
 export function sendPieces(res: ServerResponse, body: StreamCase[1]): void {
   res.writeHead(200, { 'content-type': 'text/event-stream' })
   const pieces = Array.isArray(body) ? [...body] : [Buffer.from(body as string)]

@@ -37,7 +37,7 @@ export async function scripted(...answers: Answer[]): Promise<Scripted> {
 
 export const EVENT_STREAM = { 'content-type': 'text/event-stream' }
 
-/** Sends this, and ends unless told to stay. */
+/** Sends this, and ends unless it should stay open. */
 export function stream(body: string | Uint8Array, stay = false): Answer {
   return (res) => {
     res.writeHead(200, EVENT_STREAM)
@@ -65,7 +65,7 @@ export type Any = any
 
 export type Told = { [K in keyof ConnectionEvents<Any>]: ConnectionEvents<Any>[K][] }
 
-/** All that a connection tells, by type. */
+/** All events that a connection emits, by type. */
 export function told(connection: Connection<Any>): Told {
   const all: Told = { event: [], gap: [], open: [], resumed: [], state: [], error: [], closed: [] }
   for (const type of Object.keys(all) as (keyof Told)[])

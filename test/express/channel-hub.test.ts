@@ -177,7 +177,7 @@ describe('publish', () => {
     expect(hub.channel('a.b').localSubscribers).toBe(4)
   })
 
-  it('needs nobody to wait for it', async () => {
+  it('does not need to be awaited', async () => {
     const hub = makeHub(undefined, { broker: brokerWith({ publish: () => Promise.reject(new Error('away')) }) })
     const errors: unknown[] = []
     hub.on('error', (error, { channel }) => errors.push([(error as Error).message, channel]))
@@ -248,7 +248,7 @@ describe('publishAll', () => {
 })
 
 describe('channel()', () => {
-  it('is a handle with what the hub has', async () => {
+  it('is a handle with the methods of the hub', async () => {
     const hub = makeHub()
     const news = hub.channel('news')
     expect(news).toMatchObject({ name: 'news', localSubscribers: 0 })
@@ -288,7 +288,7 @@ describe('disconnect', () => {
     expect(hub.stats()).toMatchObject({ streams: 1, closes: { revoked: 2 } })
   })
 
-  it('of one that has not begun tells it to come back', async () => {
+  it('of a stream that has not begun asks its client to reconnect', async () => {
     const hub = makeHub(undefined, { broker: brokerWith({ read: () => NEVER }) })
     const url = await serve(appWith(five, hub))
     const answer = ask(url, '/channels/a', { headers: EVENT_STREAM })
@@ -317,7 +317,7 @@ describe('stats', () => {
     expect(JSON.parse(JSON.stringify(hub.stats()))).toEqual(hub.stats())
   })
 
-  it('counts what is delivered, live and replayed, and comes back to zero', async () => {
+  it('counts deliveries, live and replayed, and returns to zero', async () => {
     const hub = makeHub()
     const url = await serve(appWith(five, hub))
     const live = await Promise.all([open(url, '/channels/a'), open(url, '/channels?channel=a&channel=b')])
@@ -337,7 +337,7 @@ describe('stats', () => {
 })
 
 describe('on', () => {
-  it('hears of subscribe, unsubscribe, gap, refused; the remover takes back its own', async () => {
+  it('receives subscribe, unsubscribe, gap and refused; the returned function removes only its own listener', async () => {
     const hub = makeHub()
     const heard: unknown[] = []
     const listener = (subscription: { channels: readonly string[] }): void => void heard.push(subscription.channels)
@@ -358,7 +358,7 @@ describe('on', () => {
     expect(heard).toEqual([['b']])
   })
 
-  it('reports a listener that throws as an error, disturbs nobody, and drops what an error listener throws', async () => {
+  it('reports the exception of a listener as an error, affects no other listener, and drops the exception of an error listener', async () => {
     const hub = makeHub()
     const errors: unknown[] = []
     hub.on('subscribe', () => {
@@ -442,7 +442,7 @@ describe('close', () => {
     expect(await hub[Symbol.asyncDispose]()).toBeUndefined()
   })
 
-  it('writes what was accepted, then a random reconnection time and hub.closed, and ends', async () => {
+  it('writes every accepted event, then a random reconnection time and hub.closed, and ends', async () => {
     const hub = makeHub()
     const url = await serve(appWith(five, hub))
     const streams = await Promise.all(Array.from({ length: 30 }, () => open(url, '/channels/a')))
@@ -539,7 +539,7 @@ describe('close', () => {
     await expect(inner.publish('a', 1)).rejects.toMatchObject({ code: 'ERR_SSE_HUB_CLOSED' })
   })
 
-  it('leaves the streams of the app that are none of the hub', async () => {
+  it('leaves the streams of the app without a subscription', async () => {
     const hub = makeHub()
     const app = express()
     app.use(sse())
@@ -556,7 +556,7 @@ describe('close', () => {
 })
 
 describe('a slow subscriber', () => {
-  it('is lagging, is replayed what it missed, folded by its keys, and goes live again', async () => {
+  it('is lagging, receives the events it missed, conflated by their keys, and is live again', async () => {
     const hub = makeHub(undefined, { broker: memoryBroker({ history: { maxEvents: 10_000 } }) })
     const lagging: string[] = []
     hub.on('lagging', ({ state }) => lagging.push(state))
@@ -567,7 +567,7 @@ describe('a slow subscriber', () => {
     socket.write('GET /channels/a HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n')
     await until(() => hub.stats().streams === 1)
     await new Promise((resolve) => socket.once('readable', resolve))
-    // Nobody reads: what is published fills the socket, and then stays in the log.
+    // The client does not read: events fill the socket, and later ones stay in the log.
     const filler = 'x'.repeat(20_000)
     let n = 0
     while (hub.stats().lagged === 0) {

@@ -43,7 +43,7 @@ describe.each(Object.entries(clients))('%s', (_name, connect) => {
     ])
   })
 
-  it('comes back by itself with its position, and misses nothing', async () => {
+  it('reconnects on its own with its position, and misses nothing', async () => {
     const hub = makeHub()
     const app = flavour.express()
     app.use(flavour.lib.sse({ retryMs: 500 }), hub.router({ channels: ['>'] }))
@@ -65,7 +65,7 @@ describe.each(Object.entries(clients))('%s', (_name, connect) => {
     ['403', '/channels/denied', 2],
     ['404', '/channels/unknown', 2],
     ['overload', '/channels/overloaded', 0],
-  ])('on %s is as it should be: closed for good, or about to come back', async (_case, path, readyState) => {
+  ])('on %s has the right state: permanently closed, or about to reconnect', async (_case, path, readyState) => {
     const hub = makeHub()
     const app = appWith(flavour, hub, {
       channels: ['denied', 'overloaded'],

@@ -54,7 +54,7 @@ describe.each(flavours)('the cross-site guard, Express $version', (flavour) => {
         { ...from, origin: 'nonsense', host: 'app.example.org', passes: false },
         { ...from, origin: '', host: 'app.example.org', passes: false },
         { ...from, origin: 'file://', host: 'app.example.org', passes: false },
-        // A forwarded host counts only where the app trusts who says so.
+        // A forwarded host counts only if the app trusts the proxy.
         { ...from, origin: app, host: 'internal', forwarded: 'app.example.org', passes: false },
         { ...from, origin: app, host: 'internal', forwarded: 'app.example.org', trust: true, passes: true },
         { ...from, origin: app, host: 'internal', forwarded: 'app.example.org', trust: 'loopback', passes: true },

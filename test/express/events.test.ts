@@ -3,7 +3,7 @@ import { pattern } from '../../src/channel-name.ts'
 import { type ChannelEvents, memoryBroker } from '../../src/index.ts'
 import { appWith, brokerWith, flavours, makeHub, post, serve, until } from './support.ts'
 
-/** The next `count` items, by what they are. */
+/** The next `count` items, in short. */
 async function take(events: ChannelEvents<unknown>, count: number): Promise<unknown[]> {
   const items: unknown[] = []
   while (items.length < count) {
@@ -14,7 +14,7 @@ async function take(events: ChannelEvents<unknown>, count: number): Promise<unkn
 }
 
 describe('hub.events()', () => {
-  it('hears what is published from the call on, by code and by POST, on names and patterns', async () => {
+  it('receives the events from the call on, published in code and by POST, on names and patterns', async () => {
     const hub = makeHub()
     await hub.publish('news', 'before')
     const events = hub.events(['news', pattern('price.*')])
@@ -50,7 +50,7 @@ describe('hub.events()', () => {
     await until(() => hub.stats().channels === 0)
   })
 
-  it('goes on after an event, with gaps where something is missing', async () => {
+  it('resumes after an event, with gaps where events are missing', async () => {
     const broker = memoryBroker({ history: { channels: { short: { maxEvents: 1 } } } })
     const hub = makeHub(undefined, { broker })
     const { id: after } = await hub.publish('long', 0)
@@ -76,7 +76,7 @@ describe('hub.events()', () => {
     await events.return!()
   })
 
-  it('tells a position that is none', async () => {
+  it('reports a malformed position as a gap', async () => {
     const hub = makeHub()
     const { id } = await hub.publish('a', 1)
     for (const [after, reason, from] of [
@@ -90,7 +90,7 @@ describe('hub.events()', () => {
     }
   })
 
-  it('rewinds, when there is no usable position', async () => {
+  it('rewinds without a usable position', async () => {
     const hub = makeHub()
     const ids = []
     for (const n of [1, 2, 3]) ids.push((await hub.publish('a', n)).id)
@@ -105,7 +105,7 @@ describe('hub.events()', () => {
     await Promise.all([rewound, bad, unknown, good].map((events) => events.return!()))
   })
 
-  it('gives a slow consumer everything, without a queue of its own', async () => {
+  it('gives a slow consumer every event, without a queue', async () => {
     const hub = makeHub(undefined, { broker: memoryBroker({ history: { maxEvents: 5_000 } }) })
     const events = hub.events('a')
     await hub.publish('a', -1)
@@ -121,7 +121,7 @@ describe('hub.events()', () => {
     await events.return!()
   })
 
-  it('tells one that is too slow what it missed', async () => {
+  it('reports a gap to a consumer that is too slow', async () => {
     const hub = makeHub(undefined, { broker: memoryBroker({ history: { maxEvents: 2 } }) })
     const events = hub.events('a')
     await hub.publish('a', 'first')
@@ -181,7 +181,7 @@ describe('hub.events()', () => {
     })
 
     it.each(['subscribe', 'read'] as const)(
-      'with what the broker fails with at %s, and leaves nothing behind',
+      'with the error of the broker at %s, and leaves nothing behind',
       async (part) => {
         let subscribed = 0
         const broker = brokerWith({
@@ -202,7 +202,7 @@ describe('hub.events()', () => {
       },
     )
 
-    it('with what a later read fails with', async () => {
+    it('with the error of a later read', async () => {
       let away = false
       // What was handed over is incomplete: the reader has to read.
       const broker = brokerWith({})
@@ -221,7 +221,7 @@ describe('hub.events()', () => {
     })
   })
 
-  it('throws for what is wrong with its arguments', () => {
+  it('throws for invalid arguments', () => {
     const hub = makeHub()
     expect(() => hub.events('a b')).toThrow(expect.objectContaining({ code: 'ERR_SSE_CHANNEL_NAME' }))
     expect(() => hub.events([])).toThrow(expect.objectContaining({ code: 'ERR_SSE_CHANNEL_REQUIRED' }))

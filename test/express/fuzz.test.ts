@@ -70,7 +70,7 @@ class Fuzzer {
     const token = () =>
       this.#pick(['a', 'b', 'news', 'u', '7', '*', '%3E', '%2A', '@:_-', '%E2%82%AC', '%', '%00', '%zz', '+', 'é'])
     const name = Array.from({ length: 1 + this.#int(3) }, token).join(this.#pick(['.', '.', '..', '%2E', '%2F']))
-    // Only what a request line can carry.
+    // Only characters that a request line can carry.
     return encodeURI(this.#chance(0.02) ? name.repeat(100) : name).replaceAll('%25', '%')
   }
 
@@ -207,7 +207,7 @@ describe.each(flavours)('ten thousand random requests, Express $version', ({ ver
     app.use('/user/:id', hub.router({ channel: ({ params: { id } }) => `user.${id}`, subscribe: () => true }))
     app.use('/parsed', express.json(), express.text(), express.urlencoded({ extended: true }))
     app.use('/parsed', hub.router({ channels: ['b'], publish: 'anyone' }))
-    // What is not the router's own: malformed paths, and what a parser in front refuses.
+    // Not answered by the router: malformed paths, and requests that an earlier parser refuses.
     app.use(((error, _req, res, next) => {
       if (res.headersSent) next(error)
       else res.status(error.status ?? 500).json({ status: error.status ?? 500, message: String(error.stack) })

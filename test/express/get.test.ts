@@ -58,13 +58,13 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
       expect(head.headers['content-length']).toBe(answer.headers['content-length'])
     })
 
-    it('is told as such even to a client that asks for an event stream', async () => {
+    it('is answered with its status even if the client requests an event stream', async () => {
       const url = await serve(appWith(flavour, makeHub(lib), options))
       expectProblem(await ask(url, '/channels/sport', { headers: EVENT_STREAM }), 404, 'ERR_SSE_CHANNEL_UNKNOWN')
       expectProblem(await ask(url, '/channels/+', { headers: EVENT_STREAM }), 400, 'ERR_SSE_CHANNEL_NAME')
     })
 
-    it('is heard of by on(refused), and nothing is subscribed', async () => {
+    it('is reported to on(refused), and nothing is subscribed', async () => {
       const hub = makeHub(lib)
       const refusals: unknown[] = []
       hub.on('refused', ({ req, code, status }) => refusals.push([req.url, code, status]))
@@ -97,7 +97,7 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
       expect(s.headers['cache-control']).toBe('private, no-cache, no-transform')
     })
 
-    it('keeps what the app has set', async () => {
+    it('keeps the headers that the app has set', async () => {
       const app = express()
       app.use((_req, res, next) => {
         res.set({ 'X-Own': '1', 'Set-Cookie': 'a=1', 'Content-Length': '5', ETag: '"x"', Vary: 'Origin' })
@@ -178,7 +178,7 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
       return { app: appWith(flavour, hub), ids: receipts.map(({ id }) => id), hub }
     }
 
-    it('in the header is where it goes on: replay, then live', async () => {
+    it('in the header is the position to resume from: replay, then live', async () => {
       const { app, ids, hub } = await three()
       const s = await open(app, '/channels/news', { lastEventId: ids[0]! })
       const first = await s.next()
@@ -215,7 +215,7 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
     })
 
     it.each(['garbage', 'k3f9a2', 'é', 'a, b'])(
-      'that is none (%s) is a gap, and hub.open has no id',
+      'that is not valid (%s) is a gap, and hub.open has no id',
       async (lastEventId) => {
         const { app, ids, hub } = await three()
         const s = await open(app, '/channels/news', { lastEventId })
@@ -248,7 +248,7 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
       expect(gap.json()).toEqual({ reason: 'diverged', channels: ['news'], from, to: ids[2] })
     })
 
-    it('whose events are partly gone resumes, and is told a trimmed gap in its place', async () => {
+    it('whose events are partly trimmed resumes, with a trimmed gap in its place', async () => {
       const broker = lib.memoryBroker({ history: { channels: { short: { maxEvents: 1 } } } })
       const hub = makeHub(lib, { broker })
       const gaps: unknown[] = []
@@ -308,7 +308,7 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
       }
     })
 
-    it('gives way to a usable position and helps where there is none', async () => {
+    it('is ignored with a usable position, and used without one', async () => {
       const hub = makeHub(lib)
       await hub.publish('news', 1)
       const { id } = await hub.publish('news', 2)
@@ -328,7 +328,7 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
   })
 
   describe('?envelope=1', () => {
-    it('names the channel and the type, and tells text "5" from number 5', async () => {
+    it('names the channel and the type, and distinguishes text "5" from number 5', async () => {
       const hub = makeHub(lib)
       const url = await serve(appWith(flavour, hub))
       const wrapped = await open(url, '/channels?channel=a&channel=b&envelope=1')
@@ -358,7 +358,7 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
       expect((await s.next()).json()).toEqual({ channel: 'a', data: { x: 1 } })
     })
 
-    it.each(['0', '', 'true'])('=%s is none', async (value) => {
+    it.each(['0', '', 'true'])('=%s is not an envelope', async (value) => {
       const hub = makeHub(lib)
       await hub.publish('a', 1)
       const s = await open(appWith(flavour, hub), `/channels/a?envelope=${value}&rewind=1`)
@@ -403,7 +403,7 @@ describe.each(flavours)('GET, Express $version', (flavour) => {
     expect(s.comments).toHaveLength(1)
   })
 
-  it('answers 204 to a client that was told hub.finished, and subscribes nothing', async () => {
+  it('answers 204 to a client that received hub.finished, and subscribes nothing', async () => {
     const hub = makeHub(lib)
     const url = await serve(appWith(flavour, hub))
     for (const method of ['GET', 'HEAD']) {

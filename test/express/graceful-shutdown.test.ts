@@ -36,7 +36,7 @@ describe.each(flavours)('gracefulShutdown(), Express $version', ({ express, lib 
     expect(server.listening).toBe(false)
   })
 
-  it('cuts what has not ended in time', async () => {
+  it('cuts responses that have not ended in time', async () => {
     const hub = makeHub(lib)
     const app = express()
     app.get('/never', (_req, res) => void res.write('a'))

@@ -45,7 +45,7 @@ describe.each(flavours)('the subscribe hook, Express $version', (flavour) => {
     expect(hub.stats()).toMatchObject({ resumed: { new: 0 }, subscriptions: 0, channels: 0 })
   })
 
-  it('refuses with a 4xx of its own, its headers, and no message of its own', async () => {
+  it('refuses with its own 4xx status and headers, and without its message', async () => {
     const { url } = await serving(() => {
       throw Object.assign(new Error('secret'), { status: 401, headers: { 'WWW-Authenticate': 'Basic realm="x"' } })
     })
@@ -85,7 +85,7 @@ describe.each(flavours)('the subscribe hook, Express $version', (flavour) => {
     ])
   })
 
-  it('may refuse a client that comes back', async () => {
+  it('may refuse a client that reconnects', async () => {
     let allowed = true
     const { url } = await serving(() => allowed)
     const s = await open(url, '/channels/a')
@@ -149,7 +149,7 @@ describe.each(flavours)('the subscribe hook, Express $version', (flavour) => {
       await s.ended
       expect(reasons).toEqual(['expired'])
       expect(hub.stats().closes.expired).toBe(1)
-      // It goes on where it stopped, since the last block has no position.
+      // The client resumes where it stopped, because the last block has no position.
       expect(s.lastEventId).not.toBe(first.id)
       expect(clock.pendingTimers).toBeLessThanOrEqual(1)
     })
@@ -170,13 +170,13 @@ describe.each(flavours)('the subscribe hook, Express $version', (flavour) => {
       expect(clock.pendingTimers).toBe(0)
     })
 
-    it('that is over already is no permission', async () => {
+    it('in the past is a refusal', async () => {
       const clock = manualClock()
       const { url } = await serving(() => ({ until: new Date(clock.now()) }), { clock })
       expectProblem(await ask(url, '/channels/a', { headers: EVENT_STREAM }), 403, 'ERR_SSE_SUBSCRIBE_FORBIDDEN')
     })
 
-    it('undefined is for ever', async () => {
+    it('undefined means no end', async () => {
       const clock = manualClock()
       const { url, hub } = await serving(() => ({ until: undefined }), { clock })
       const s = await open(url, '/channels/a')
@@ -208,7 +208,7 @@ describe.each(flavours)('the subscribe hook, Express $version', (flavour) => {
       expect([(await s.next()).data, (await s.next()).data, (await s.next()).data]).toEqual(['1', '2', '3'])
       expect(asked).toEqual(['user.*', 'user.a', 'user.secret', 'user.b'])
       expect(s.text()).not.toContain('hidden')
-      // A pattern hears what it may: that is what the receipts count.
+      // A pattern receives only permitted channels, and the receipts count these.
       expect((await hub.publish('user.secret', 'hidden')).localSubscribers).toBe(0)
       expect((await hub.publish('user.a', 4)).localSubscribers).toBe(1)
       expect([...hub.channel('user.secret').subscribers]).toEqual([])
@@ -246,7 +246,7 @@ describe.each(flavours)('the subscribe hook, Express $version', (flavour) => {
       expect(asked).toEqual(['u.a'])
     })
 
-    it('decides on what is replayed as well, and drops gaps of what is denied', async () => {
+    it('decides on replayed events too, and drops gaps of denied channels', async () => {
       const broker = lib.memoryBroker({ history: { maxEvents: 1 } })
       const { hub, url } = await serving((_req, [channel]) => channel !== 'u.secret', { broker })
       const { id } = await hub.publish('start', 0)
@@ -260,7 +260,7 @@ describe.each(flavours)('the subscribe hook, Express $version', (flavour) => {
       expect(s.text()).not.toContain('secret')
     })
 
-    it('tells nothing but the position when all there was is denied', async () => {
+    it('sends only the position if all events are denied', async () => {
       const { hub, url } = await serving((_req, [channel]) => channel !== 'u.secret')
       const { id } = await hub.publish('start', 0)
       await hub.publish('u.secret', 'hidden')
@@ -293,18 +293,18 @@ describe.each(flavours)('the subscribe hook, Express $version', (flavour) => {
       const s = await open(url, '/channels/u.*')
       await s.next()
       await hub.publish('u.a', 'a')
-      // What an error finds under way may be gone with its connection.
+      // Bytes in flight may be lost with the connection.
       expect((await s.next()).data).toBe('a')
       await hub.publish('u.x', 'x')
       await s.ended
       expect(reasons).toEqual(['error'])
       await until(() => failures.length > 0)
       expect(failures).toEqual([expect.objectContaining({ message: 'database' })])
-      // Nothing of an error is told; the client comes back to where it was.
+      // The error is not sent; the client resumes at its position.
       expect(s.text()).not.toMatch(/database|hub\.closed/)
     })
 
-    it('tells a client to come back when it fails on what is replayed', async () => {
+    it('asks the client to reconnect when it fails on a replayed event', async () => {
       const { hub, url } = await serving((_req, [channel]) => {
         if (channel === 'u.x') throw new Error('database')
         return true

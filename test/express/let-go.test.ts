@@ -56,7 +56,7 @@ describe.each(flavours)('streams that let go, with Express $version', ({ express
     await vi.waitFor(() => expect(hub.stats().streams).toBe(0), SOON)
   })
 
-  it('are told of what is gone', async () => {
+  it('receive gaps for trimmed events', async () => {
     const { url, letGo, hub } = await up()
     await hub.publish('a', 1)
     const stream = await open(url, '/channels/a', { lastEventId: 'other.1' })
@@ -217,7 +217,7 @@ describe.each(flavours)('streams that let go, with Express $version', ({ express
       stream.drop()
     })
 
-    it('let go of a pattern where nobody is asked', async () => {
+    it('let go with a pattern if no hook can be called', async () => {
       const { hub, url, letGo } = await up({ ...LET_GO, subscribe: 'anyone' })
       const stream = await open(url, '/channels/a.*')
       await letGo(0)
@@ -228,7 +228,7 @@ describe.each(flavours)('streams that let go, with Express $version', ({ express
     })
   })
 
-  it('count for their address, also when they are subscribed after they were let go of', async () => {
+  it('count for their address, even if they are subscribed after they were let go', async () => {
     const hub = makeHub(lib, { maxStreamsPerAddress: 1 })
     const app = express()
     const sockets: Parsed[] = []

@@ -40,7 +40,7 @@ describe.each(flavours)('with Express $version', (flavour) => {
         await hub.subscribe(res.sse, 'a')
         throw new Error('internal')
       })()
-      // Express 4 does not look at what a handler returns.
+      // Express 4 ignores the result of a handler.
       if (version === 4) handling.catch(next)
       return version === 4 ? undefined : (handling as never)
     })
@@ -54,7 +54,7 @@ describe.each(flavours)('with Express $version', (flavour) => {
     expect(hub.stats()).toMatchObject(NOBODY)
   })
 
-  it('a source that fails ends its stream cleanly: what was sent arrives', async () => {
+  it('a source that fails ends its stream cleanly: earlier items arrive', async () => {
     const app = express()
     const reported: unknown[] = []
     app.use(lib.sse({ onError: (error) => reported.push(error) }))
@@ -80,7 +80,7 @@ describe.each(flavours)('with Express $version', (flavour) => {
     expect(reported).toHaveLength(1)
   })
 
-  it('a publish that nobody awaits, while the hub closes, ends no process', async () => {
+  it('a publish without await while the hub closes does not end the process', async () => {
     const hub = new lib.ChannelHub()
     const errors: unknown[] = []
     hub.on('error', (error) => errors.push(error))

@@ -24,7 +24,7 @@ describe.each(flavours)('sse(), Express $version', (flavour) => {
     const answer = await ask(await serve(app), '/json')
     expect(answer).toMatchObject({ status: 200, body: '{"a":1}' })
     expect(answer.headers).not.toHaveProperty('x-accel-buffering')
-    // The property is there and is made only when somebody asks for it.
+    // The property exists, and its value is made at the first access.
     expect(seen).toEqual([false, true, 0])
   })
 
@@ -145,7 +145,7 @@ describe.each(flavours)('sse(), Express $version', (flavour) => {
   it('a res.sse of the response itself, set by other code, is an error that names eventStream()', async () => {
     const app = express()
     const foreign: RequestHandler = (_req, res, next) => {
-      Object.defineProperty(res, 'sse', { value: 'somebody else' })
+      Object.defineProperty(res, 'sse', { value: 'other code' })
       next()
     }
     const errors: Error[] = []
@@ -168,7 +168,7 @@ describe.each(flavours)('sse(), Express $version', (flavour) => {
   })
 
   describe('problemHandler()', () => {
-    it('answers every SseError, and leaves all others and answers under way to the next', async () => {
+    it('answers every SseError, and passes on other errors and errors after an answer has begun', async () => {
       const app = express()
       app.get('/sse', (_req, _res, next) => {
         next(new lib.SseError('ERR_SSE_CHANNEL_UNKNOWN', 'Not here.', { headers: { 'X-Why': 'test' } }))
@@ -198,7 +198,7 @@ describe.each(flavours)('sse(), Express $version', (flavour) => {
       expect(seen).toEqual(['secret', 'Too late.'])
     })
 
-    it('has what an error of Express has, for apps without it', async () => {
+    it('has the fields of an Express error, for apps without the middleware', async () => {
       const error = new lib.SseError('ERR_SSE_HUB_CLOSED', 'Closed.', { headers: { 'Retry-After': '7' } })
       expect(error).toMatchObject({ status: 503, statusCode: 503, expose: true, message: 'Closed.', detail: 'Closed.' })
       const app = express()
@@ -239,7 +239,7 @@ describe.each(flavours)('sse(), Express $version', (flavour) => {
           res.sse.open()
           for (let i = 0; i < 3; i++) {
             res.sse.send(i)
-            // Each is to arrive before the next is sent: none may wait in a buffer of somebody else.
+            // Each must arrive before the next is sent: none may wait in a buffer of other code.
             await new Promise<void>((resolve) => {
               go = resolve
             })

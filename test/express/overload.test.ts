@@ -70,7 +70,7 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
       code: 'ERR_SSE_OVERLOADED',
       fails: true,
     },
-    'the hook gives an until that is no date': {
+    'the hook returns an until that is not a date': {
       router: { subscribe: () => ({ until: 'tomorrow' as unknown as Date }) },
       code: 'ERR_SSE_OVERLOADED',
       fails: true,
@@ -81,7 +81,7 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
       fails: true,
     },
     'the broker does not come up': { hub: broken({ start: unavailable }), code: 'ERR_SSE_BROKER_UNAVAILABLE' },
-    'the broker does not come up, with an error of its own': {
+    'the broker does not start, with its own error': {
       hub: broken({ start: failed }),
       code: 'ERR_SSE_BROKER_UNAVAILABLE',
       fails: true,
@@ -142,7 +142,7 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
     }
 
     it.each(['text/event-stream', 'text/html, text/event-stream;q=0.1'])(
-      'tells one that asks for an event stream by name (%s) to come back',
+      'asks a client that names the event stream type (%s) to reconnect',
       async (accept) => {
         const answer = await trouble({ accept })
         expectOverload(answer)
@@ -151,7 +151,7 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
     )
 
     it.each([{ accept: '*/*' }, {}, { accept: 'text/*' }] as Record<string, string>[])(
-      'tells one with %o 503',
+      'answers a client with %o with 503',
       async (headers) => {
         const answer = await trouble(headers)
         expectProblem(answer, 503, code)
@@ -177,7 +177,7 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
     expect(await ask(url, '/channels/news', { method: 'HEAD' })).toMatchObject({ status: 503, body: '' })
   })
 
-  it('is told to nobody when the client has left before the hook failed', async () => {
+  it('is not reported if the client left before the hook failed', async () => {
     const hub = makeHub(lib)
     let fail!: (error: Error) => void
     let left!: () => void
@@ -205,7 +205,7 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
     expect(failures).toEqual(['late'])
   })
 
-  it('passes when somebody leaves', async () => {
+  it('ends when a client leaves', async () => {
     const hub = makeHub(lib, { maxStreams: 1, maxStreamsPerAddress: 1 })
     const url = await serve(appWith(flavour, hub))
     const first = await open(url, '/channels/news')
@@ -251,7 +251,7 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
       expect((await answer.next()).event).toBe(same ? 'hub.closed' : 'hub.open')
     })
 
-    it('believes a forwarded address only where the app trusts who says so', async () => {
+    it('uses a forwarded address only if the app trusts the proxy', async () => {
       const hub = makeHub(lib, { maxStreamsPerAddress: 1 })
       const url = await serve(appWith(flavour, hub))
       await open(url, '/channels/news', { headers: { 'x-forwarded-for': '203.0.113.1' } }).then((s) => s.next())
@@ -315,7 +315,7 @@ describe.each(flavours)('overload, Express $version', (flavour) => {
       expect(expectProblem(await answer, 503, 'ERR_SSE_PUBLISH_UNKNOWN')).toMatch(/same key/)
     })
 
-    it('of a broker that fails with an error of its own goes to next', async () => {
+    it('of a broker that fails with its own error goes to next', async () => {
       const hub = makeHub(lib, { broker: brokerWith({ publish: () => Promise.reject(new Error('secret')) }, lib) })
       const app = appWith(flavour, hub)
       app.use(((error, _req, res, _next) => {

@@ -53,20 +53,20 @@ describe.each(flavours)('behind body parsers, Express $version', (flavour) => {
   ]
 
   describe.each(Object.keys(orders))('%s', (name) => {
-    it.each(bodies)('%s %j is what it is without', async (type, body, data) => {
+    it.each(bodies)('%s %j gives the same result as without a parser', async (type, body, data) => {
       const result = await published(orders[name]!(), type, body)
       expect(result.answer.status).toBe(201)
       expect(result.data).toEqual(data)
     })
 
-    it('a form without data is told so', async () => {
+    it('a form without data is refused with a reason', async () => {
       for (const body of ['', '&', 'x=1', 'data[a]=1', 'data=1&data=2']) {
         const { answer } = await published(orders[name]!(), 'application/x-www-form-urlencoded', body)
         expectProblem(answer, 400, 'ERR_SSE_DATA_MISSING')
       }
     })
 
-    it('a wrong event type in a form is told so', async () => {
+    it('an invalid event type in a form is refused with a reason', async () => {
       for (const body of ['data=1&event=hub.x', 'data=1&event=a&event=b']) {
         const { answer } = await published(orders[name]!(), 'application/x-www-form-urlencoded', body)
         expectProblem(answer, 400, 'ERR_SSE_EVENT_TYPE')
@@ -86,7 +86,7 @@ describe.each(flavours)('behind body parsers, Express $version', (flavour) => {
     expect((await published(parser(), 'application/json', 'null')).data).toEqual([null])
   })
 
-  it('leaves what a parser refuses to the parser', async () => {
+  it('leaves the refusals of a parser to the parser', async () => {
     const { answer } = await published([express.json()], 'application/json', '{')
     expect(answer.status).toBe(400)
     expect(answer.headers['content-type']).toContain('text/html')
@@ -117,7 +117,7 @@ describe.each(flavours)('behind body parsers, Express $version', (flavour) => {
     expectProblem(broken, 400, 'ERR_SSE_BODY_MALFORMED')
   })
 
-  describe('a body that somebody has consumed', () => {
+  describe('a body that other code has consumed', () => {
     const consume: RequestHandler = (req, _res, next) => {
       req.resume().on('end', () => next())
     }
@@ -141,7 +141,7 @@ describe.each(flavours)('behind body parsers, Express $version', (flavour) => {
     })
   })
 
-  it('reads for itself what nobody has read, whatever req.body says', async () => {
+  it('reads an unread body itself, and ignores req.body', async () => {
     const lie: RequestHandler = (req, _res, next) => {
       req.body = { a: 1 }
       next()
@@ -149,7 +149,7 @@ describe.each(flavours)('behind body parsers, Express $version', (flavour) => {
     expect((await published([lie], 'application/json', '{"b":2}')).data).toEqual([{ b: 2 }])
   })
 
-  it('passes on what a parser in front made that no event can be', async () => {
+  it('passes on a parsed value that cannot be an event', async () => {
     const hub = makeHub(lib)
     const app = express()
     const seen: unknown[] = []

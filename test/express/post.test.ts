@@ -26,7 +26,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
     return { hub, url, s, next: async () => (await s.next()).json() }
   }
 
-  /** Nothing but `data` has been published: what comes next is what comes from here. */
+  /** Only `data` has been published: the next event is a new one from here. */
   async function expectNothingPublished(hub: ChannelHub, next: () => Promise<unknown>): Promise<void> {
     await hub.publish('witness', 'nothing before me')
     expect(await next()).toEqual({ channel: 'witness', data: 'nothing before me' })
@@ -69,7 +69,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
       expect(event.json()).toEqual({ channel: 'news', data: verbatim })
     })
 
-    it('has its line ends told apart from nothing on a plain stream', async () => {
+    it('loses the kind of its line ends on a plain stream', async () => {
       const { hub } = await listening()
       const url = await serve(appWith(flavour, hub))
       const s = await open(url, '/channels/news')
@@ -117,7 +117,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
       await expectNothingPublished(hub, next)
     })
 
-    it('without the field data tells how to send JSON with curl', async () => {
+    it('without the field data explains how to send JSON with curl', async () => {
       const { url } = await listening()
       const answer = await post(url, '/channels/news', '{"text":"hi"}', FORM)
       expect(expectProblem(answer, 400, 'ERR_SSE_DATA_MISSING')).toMatch(/curl.*--json/)
@@ -147,7 +147,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
       await expectNothingPublished(hub, next)
     })
 
-    it('may name the encoding that is none', async () => {
+    it('may name the encoding identity', async () => {
       const { url } = await listening()
       const answer = await post(url, '/channels/news', '{}', { ...JSON_TYPE, 'content-encoding': 'Identity' })
       expect(answer.status).toBe(201)
@@ -247,7 +247,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
   })
 
   describe('?conflationKey=', () => {
-    it('folds for who comes back, not for who is live', async () => {
+    it('conflates for a client that reconnects, not for a live one', async () => {
       const { hub, url, s } = await listening()
       const { id } = await hub.publish('price', 0)
       await s.next()
@@ -308,7 +308,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
       const { hub, url } = await listening()
       const line = `"${'x'.repeat(1_000)}"\n`
       expectProblem(await post(url, '/channels/news', '1\n'.repeat(1_001), NDJSON), 413, 'ERR_SSE_BATCH_TOO_LARGE')
-      // Escapes are longer than what they stand for, so it is the body that is too large first, unless it may be larger.
+      // Escapes are longer than their characters, so the body is too large before the event, unless its limit is higher.
       const app = appWith(flavour, hub, { channels: ['>'], publish: 'anyone', maxBodyBytes: 4_000_000 })
       const large = await post(await serve(app), '/channels/news', line.repeat(1_050), NDJSON)
       expectProblem(large, 413, 'ERR_SSE_BATCH_TOO_LARGE')
@@ -331,7 +331,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
       for (const other of ['1\n2\n3', '1', '2', '1\n3', '2\n1']) {
         expectProblem(await post(url, '/channels/news', other, key), 422, 'ERR_SSE_IDEMPOTENCY_MISMATCH')
       }
-      // The key of the batch is none of the keys of its lines, and no header can spell those.
+      // The key of the batch differs from the keys of its lines, which no header can contain.
       expect((await post(url, '/channels/news', '1', { ...JSON_TYPE, 'idempotency-key': 'k' })).status).toBe(201)
       expect(hub.stats().published).toBe(3)
     })
@@ -370,7 +370,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
 
     it('is another key than the same text in code', async () => {
       const { hub, url } = await listening()
-      // A visitor can neither repeat nor block what the application publishes under a key of its own.
+      // A visitor can neither repeat nor block events that the application publishes with its own keys.
       await hub.publish('news', { a: 1 }, { idempotencyKey: 'a1' })
       for (const data of ['{"a":1}', '{"a":2}']) {
         const answer = await post(url, `/channels/news`, data, {
@@ -415,7 +415,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
       expect(hub.stats().published).toBe(1)
     })
 
-    it('waits while the first is under way', async () => {
+    it('waits while the first is in progress', async () => {
       const { url } = await listening()
       const key = { 'idempotency-key': 'a1' }
       const answers = await Promise.all(Array.from({ length: 5 }, () => post(url, '/channels/news', '1', key)))
@@ -463,31 +463,31 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
     })
   })
 
-  describe('who may publish', () => {
-    it('is nobody by default, and the detail names the option', async () => {
+  describe('the permission to publish', () => {
+    it('is refused by default, and the detail names the option', async () => {
       const { hub, url, next } = await listening({ channels: ['news'] })
       const detail = expectProblem(await post(url, '/channels/news', '1'), 403, 'ERR_SSE_PUBLISH_CLOSED')
-      expect(detail).toMatch(/option publish/)
+      expect(detail).toMatch(/option `publish`/)
       await expectNothingPublished(hub, next)
     })
 
     it.each([
       ['true', () => true],
       ['a promise of true', async () => true],
-    ])('is whom the hook says %s', async (_name, publish) => {
+    ])('is given if the hook returns %s', async (_name, publish) => {
       const { url } = await listening({ channels: ['news'], publish })
       expect((await post(url, '/channels/news', '1')).status).toBe(201)
     })
 
     it.each([
       ['false', () => false],
-      ['undefined, as a hook without return does', () => undefined],
+      ['undefined, as from a hook without return', () => undefined],
       ['1', () => 1],
       ['a user', () => ({ id: 42 })],
       ['a text', () => 'yes'],
       ['a promise of false', async () => false],
       ['a promise of an object', async () => ({})],
-    ])('is nobody whom the hook says %s', async (_name, publish) => {
+    ])('is refused if the hook returns %s', async (_name, publish) => {
       const { hub, url, next } = await listening({ channels: ['news'], publish: publish as () => boolean })
       const answer = await post(url, '/channels/news', '1')
       expect(expectProblem(answer, 403, 'ERR_SSE_PUBLISH_FORBIDDEN')).toContain('news')
@@ -509,7 +509,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
       expect((await post(url, '/channels/news', '1')).status).toBe(403)
     })
 
-    it('may be refused with a status and headers of its own', async () => {
+    it('may be refused with the status and headers of the hook', async () => {
       const error = Object.assign(new Error('secret: db row 7'), {
         status: 401,
         headers: { 'WWW-Authenticate': 'Bearer' },
@@ -538,7 +538,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
     it.each([
       ['an error', new Error('secret')],
       ['a 5xx', Object.assign(new Error('secret'), { status: 502 })],
-      ['a status that is none', Object.assign(new Error('secret'), { status: '403' })],
+      ['an invalid status', Object.assign(new Error('secret'), { status: '403' })],
       ['no error', 'secret'],
     ])('is not decided when the hook throws %s: next(err) has it', async (_name, thrown) => {
       const hub = makeHub(lib)
@@ -559,7 +559,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
       expect(hub.stats().published).toBe(0)
     })
 
-    it('is asked before the body is read, and only for what is served', async () => {
+    it('is checked before the body is read, and only for served channels', async () => {
       const asked: string[] = []
       const { url } = await listening({
         channels: ['news'],
@@ -574,7 +574,7 @@ describe.each(flavours)('POST, Express $version', (flavour) => {
     })
   })
 
-  it('is refused with 503 while the hub closes, and is heard of by on(refused)', async () => {
+  it('is refused with 503 while the hub closes, and reported to on(refused)', async () => {
     const hub = makeHub(lib)
     const refused: string[] = []
     hub.on('refused', ({ code }) => refused.push(code))

@@ -52,7 +52,7 @@ describe.each(flavours)('routers, Express $version', (flavour) => {
       expect(answer.headers.allow!.split(/, ?/).sort()).toEqual(['GET', 'HEAD', 'POST'])
     })
 
-    it('OPTIONS is left to cors(), and what it sets stays', async () => {
+    it('OPTIONS is left to cors(), and its headers stay', async () => {
       const hub = makeHub(lib)
       const app = express()
       app.use(cors({ origin: 'https://a.example', credentials: true }))
@@ -92,7 +92,7 @@ describe.each(flavours)('routers, Express $version', (flavour) => {
   })
 
   describe('mounts', () => {
-    it('hub.channel(name).router() serves the mount itself, and takes no POST unless told to', async () => {
+    it('hub.channel(name).router() serves the mount itself, and refuses POST by default', async () => {
       const hub = makeHub(lib)
       const app = express()
       app.use('/news', hub.channel('news').router())
@@ -198,7 +198,7 @@ describe.each(flavours)('routers, Express $version', (flavour) => {
       expect(await ask(url, '/x/404', { headers: EVENT_STREAM })).toMatchObject({ status: 404, body: 'mine' })
       expect(await post(url, '/x/404', '1')).toMatchObject({ status: 404, body: 'mine' })
       expect(await post(url, '/x/500', '1')).toMatchObject({ status: 500, body: 'mine' })
-      // A 500 would end an EventSource for good.
+      // A 500 would end an EventSource permanently.
       expect((await ask(url, '/x/500', { headers: EVENT_STREAM })).status).toBe(200)
       expect((await ask(url, '/x/500')).status).toBe(503)
       expect(failures).toEqual([error, error])
@@ -270,7 +270,7 @@ describe.each(flavours)('routers, Express $version', (flavour) => {
     })
   })
 
-  it('let go of everything after any churn', async () => {
+  it('release everything after any churn', async () => {
     const hub = makeHub(lib)
     const url = await serve(appWith(flavour, hub))
     const streams = await Promise.all(

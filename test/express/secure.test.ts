@@ -117,7 +117,7 @@ describe.each(['in the clear', 'with TLS'])('over HTTP/2 %s, through http2-expre
     return { stream, head }
   }
 
-  it('streams, replays and publishes, also a body whose length nobody said', async () => {
+  it('streams, replays and publishes, also a body without a length', async () => {
     const { hub, session } = await serve()
     const { stream, head } = await ask(session, { ':path': '/channels/a', accept: 'text/event-stream' })
     expect(head).toMatchObject({ ':status': 200, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
@@ -137,7 +137,7 @@ describe.each(['in the clear', 'with TLS'])('over HTTP/2 %s, through http2-expre
     await eventually(() => hub.stats().streams === 0)
   })
 
-  it('answers HEAD, refuses, and ends what is finite', async () => {
+  it('answers HEAD, refuses, and ends finite streams', async () => {
     const { hub, session } = await serve()
     const head = session.request({ ':method': 'HEAD', ':path': '/channels/a' })
     const [{ ':status': status }] = (await once(head, 'response')) as [{ ':status': number }]

@@ -111,7 +111,7 @@ describe.each(flavours)('a stranger, Express $version', (flavour) => {
     }
   })
 
-  it('learns that brackets are not taken', async () => {
+  it('learns that brackets are not allowed', async () => {
     const url = await serve(appWith(flavour, makeHub(lib)))
     const answer = await ask(url, '/channels?channel[]=a&channel[]=b', { headers: EVENT_STREAM })
     expect(expectProblem(answer, 400, 'ERR_SSE_CHANNEL_REQUIRED')).toContain('?channel=a&channel=b')
@@ -243,7 +243,7 @@ describe.each(flavours)('a stranger, Express $version', (flavour) => {
     expect(clock.pendingTimers).toBe(0)
   })
 
-  it('is told why a body that comes too slowly is refused', async () => {
+  it('receives the reason when a slow body is refused', async () => {
     const clock = manualClock()
     const hub = makeHub(lib, { clock })
     const url = await serve(appWith(flavour, hub))
@@ -290,7 +290,7 @@ describe.each(flavours)('a stranger, Express $version', (flavour) => {
     expect(hub.disconnect(({ info }) => info === 'ann')).toBe(1)
   })
 
-  it('is decided on in the async context of its own request', async () => {
+  it('is decided in the async context of its own request', async () => {
     const hub = makeHub(lib)
     const user = new AsyncLocalStorage<string>()
     const decided: (string | undefined)[] = []
@@ -352,7 +352,7 @@ describe.each(flavours)('a stranger, Express $version', (flavour) => {
     expectProblem(await post(url, '/channels/a?conflationKey=%00usd', '1'), 400, 'ERR_SSE_CONFLATION_KEY')
   })
 
-  it('cannot publish what a default client does not take', async () => {
+  it('cannot publish an event that a default client does not accept', async () => {
     const url = await serve(appWith(flavour, makeHub(lib)))
     const text = { 'content-type': 'text/plain' }
     expectProblem(await post(url, '/channels/a', '\u0001'.repeat(750_000), text), 413, 'ERR_SSE_EVENT_TOO_LARGE')
@@ -395,7 +395,7 @@ describe.each(flavours)('a stranger, Express $version', (flavour) => {
 })
 
 describe('errors of a hub', () => {
-  it('are emitted once, in a turn of their own, and not for what their listeners do', async () => {
+  it('are emitted once, in a separate turn, and not for errors of their listeners', async () => {
     const errors = uncaught()
     const hub = makeHub()
     const heard: string[] = []
@@ -445,7 +445,7 @@ describe('errors of a hub', () => {
     expect(() => call(makeHub())).toThrow(message)
   })
 
-  it('name what is wrong with a batch and with a broker', async () => {
+  it('name the mistake in a batch and in a broker', async () => {
     const { memoryBroker } = flavours[0]!.lib
     await expect(makeHub().publishAll({} as never)).rejects.toThrow('must be given an array of events, got an object')
     expect(() => new flavours[0]!.lib.ChannelHub({ broker: memoryBroker as never })).toThrow(

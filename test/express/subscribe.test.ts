@@ -16,7 +16,7 @@ import {
   until,
 } from './support.ts'
 
-/** What nobody caught. A process of Express 4 would end by it. */
+/** Unhandled rejections. A process with Express 4 would end. */
 const unhandled: unknown[] = []
 const note = (reason: unknown): void => void unhandled.push(reason)
 
@@ -34,7 +34,7 @@ afterEach(async () => {
 describe.each(flavours)('hub.subscribe(res.sse, …), Express $version', (flavour) => {
   const { express, lib } = flavour
 
-  /** A route that does it, and what came of it. */
+  /** A route that subscribes, and the outcome. */
   async function route(
     handler: (sse: EventStream, res: Response) => Promise<Subscription> | Promise<Subscription>[],
   ): Promise<{ url: string; results: (Subscription | Error)[] }> {
@@ -150,7 +150,7 @@ describe.each(flavours)('hub.subscribe(res.sse, …), Express $version', (flavou
     expect(s.comments).toEqual(['still open'])
   })
 
-  it('goes on after the app has opened the stream itself', async () => {
+  it('continues a stream that the app has opened itself', async () => {
     const hub = makeHub(lib)
     const { url } = await route((sse) => {
       sse.open().send('hello')
@@ -178,7 +178,7 @@ describe.each(flavours)('hub.subscribe(res.sse, …), Express $version', (flavou
   ] as const)('answers a refusal itself: %s', async (_name, channels, status, code) => {
     const hub = makeHub(lib)
     const { url, results } = await route((sse) => hub.subscribe(sse, channels as string[], { info: 7 }))
-    // Whatever Accept says: the route is no router, and the handler did not ask.
+    // Accept does not matter: the route is not a router, and the handler did not check it.
     expectProblem(await ask(url, '/', { headers: EVENT_STREAM }), status, code)
     expect(results).toEqual([expect.objectContaining({ state: 'closed', info: 7 })])
   })
@@ -195,7 +195,7 @@ describe.each(flavours)('hub.subscribe(res.sse, …), Express $version', (flavou
     expect(results.slice(1).every((result) => (result as Subscription).state === 'closed')).toBe(true)
   })
 
-  it('rejects a refusal when the stream is under way: there is nobody else to tell', async () => {
+  it('rejects with a refusal when the stream has begun: it can no longer be answered', async () => {
     const hub = makeHub(lib)
     const { url, results } = await route((sse) => hub.subscribe(sse.open(), 'a+b').finally(() => sse.close()))
     const s = await open(url, '/')
@@ -211,7 +211,7 @@ describe.each(flavours)('hub.subscribe(res.sse, …), Express $version', (flavou
     expect((await s.next()).event).toBe('hub.open')
   })
 
-  it('rejects wrong arguments with a TypeError, and nobody needs a .catch', async () => {
+  it('rejects invalid arguments with a TypeError, and needs no .catch', async () => {
     const hub = makeHub(lib)
     const errors: unknown[] = []
     hub.on('error', (error) => errors.push(error))
@@ -241,7 +241,7 @@ describe.each(flavours)('hub.subscribe(res.sse, …), Express $version', (flavou
     expect(errors).toEqual([expect.objectContaining({ message: 'secret' })])
   })
 
-  it('leaves an answer of somebody else alone', async () => {
+  it('does not change an answer of other code', async () => {
     const hub = makeHub(lib)
     const { url, results } = await route((sse, res) => {
       res.write('half')
@@ -329,7 +329,7 @@ describe.each(flavours)('hub.subscribe(res.sse, …), Express $version', (flavou
     expect(hub.stats().resumed.new).toBe(0)
   })
 
-  it('ends for good with res.sse.finish()', async () => {
+  it('ends permanently with res.sse.finish()', async () => {
     const hub = makeHub(lib)
     const { url, results } = await route(async (sse) => {
       const subscription = await hub.subscribe(sse, 'a')

@@ -33,7 +33,7 @@ async function loadFour(): Promise<Flavour> {
   return { version: 4, express, lib }
 }
 
-/** A hub that is closed after the test, when all its clients have gone, and that nobody is left in then. */
+/** A hub that is closed after the test, when all its clients have left. Its subscriptions must be gone by then. */
 export function makeHub(lib: Library = five.lib, options: HubOptions = {}): ChannelHub {
   const hub = new lib.ChannelHub(options)
   onTestFinished(async () => {
@@ -85,7 +85,7 @@ export interface Answer {
   readonly body: string
 }
 
-/** One request to its end, with nothing added to it: supertest has ideas of its own about types and bodies. */
+/** One complete request, unchanged: supertest would change types and bodies. */
 export function ask(
   url: string,
   path: string,
@@ -113,7 +113,7 @@ export function ask(
   })
 }
 
-/** A POST of JSON, unless told otherwise. */
+/** A POST of JSON by default. */
 export function post(
   url: string,
   path: string,
@@ -139,7 +139,7 @@ export function expectProblem(answer: Answer, status: number, code: string): str
   return problem.detail
 }
 
-/** Asserts an answer that tells an EventSource to come back. */
+/** Asserts an answer that asks an EventSource to reconnect. */
 export function expectOverload(answer: Answer): void {
   expect(answer.status).toBe(200)
   expect(answer.headers['content-type']).toBe('text/event-stream')

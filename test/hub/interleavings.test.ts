@@ -33,7 +33,7 @@ async function start({ clients, before = [], pageEvents }: Case): Promise<Schedu
 
 /**
  * Runs every order of the steps, leaving out those in which a step could do nothing. Returns how many there were. Each
- * run starts anew and follows the choices of the one before up to the last that has another way to go.
+ * run repeats the choices of the previous one, up to the last choice that has an alternative.
  */
 async function everyOrder(given: Case): Promise<number> {
   const choices: { readonly options: readonly Step[]; chosen: number }[] = []

@@ -3,7 +3,7 @@ import type { Broker, BrokerListener } from '../../src/broker/broker.ts'
 import { memoryBroker } from '../../src/broker/memory-broker.ts'
 import { ChannelHub } from '../../src/index.ts'
 
-/** A memory broker that hands a batch over in a way that the hub cannot take, once `spoil` says so. */
+/** A memory broker that hands over an invalid batch as soon as `spoil` is set. */
 function spoiled() {
   const inner = memoryBroker()
   const spoil = { next: false }

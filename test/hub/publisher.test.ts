@@ -7,7 +7,7 @@ import { ScriptedBroker } from '../support/scripted-broker.ts'
 const event = (data: unknown = 1, options = {}) => newEvent('a', data, options, 1_048_576)
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-/** A broker that remembers how it was called, and answers as it is told. */
+/** A broker that records its calls, and answers as the test sets it up. */
 class RecordingBroker extends ScriptedBroker {
   readonly calls: (readonly (readonly NewEvent[])[])[] = []
   answer: (groups: readonly (readonly NewEvent[])[]) => unknown = (groups) =>
@@ -42,7 +42,7 @@ describe('an event', () => {
     expect(() => newEvent('a', '\n'.repeat(200_000), {}, 1_048_576)).toThrow(/maxEventBytes/)
   })
 
-  it('has no option that nobody knows, and no data without a text', () => {
+  it('refuses an unknown option, and data without a text', () => {
     expect(() => event(1, { evnt: 'x' })).toThrow(/evnt/)
     expect(() => newEvent('a', undefined, {}, 1_000)).toThrow(TypeError)
     expect(() => event(new Map())).toThrow(TypeError)
@@ -59,7 +59,7 @@ it('a batch has at most 1,000 events and 1 MiB', () => {
 })
 
 describe('the publisher', () => {
-  it('hands over what one turn published in one call, one group for each publish', async () => {
+  it('passes the events of one turn in one call, one group for each publish', async () => {
     const broker = new RecordingBroker()
     const publisher = new Publisher(broker, Promise.resolve())
     await Promise.all([publisher.publish([event()]), publisher.publish([event(), event()])])
@@ -98,7 +98,7 @@ describe('the publisher', () => {
     await publisher.settled()
   })
 
-  it('waits for the broker to be up, and fails with what it failed with', async () => {
+  it('waits for the broker to be ready, and fails with its error', async () => {
     const broker = new RecordingBroker()
     let up = () => {}
     const publisher = new Publisher(

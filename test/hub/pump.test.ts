@@ -18,7 +18,7 @@ function members(pump: Pump, names: string, bytes: number, log: string[], times 
   })
 }
 
-it('gives everybody one page in turn', async () => {
+it('gives each member one page in turn', async () => {
   const pump = new Pump(manualClock())
   const log: string[] = []
   for (const member of members(pump, 'abc', 100, log)) pump.add(member)
@@ -31,7 +31,7 @@ it('gives everybody one page in turn', async () => {
   expect(log.join('')).toBe('abcabcabc')
 })
 
-it('lets the event loop run after 2 MiB, and goes on with the next', async () => {
+it('lets the event loop run after 2 MiB, and continues with the next', async () => {
   const pump = new Pump(manualClock())
   const log: string[] = []
   for (const member of members(pump, 'abcd', 1_048_576, log, 1)) pump.add(member)
@@ -61,7 +61,7 @@ it('lets the event loop run after 5 ms', async () => {
   expect(log).toEqual(['a', 'b', 'c'])
 })
 
-it('queues nobody twice, and forgets those who left', async () => {
+it('queues no member twice, and forgets members that left', async () => {
   const pump = new Pump(manualClock())
   const log: string[] = []
   const [a, b] = members(pump, 'ab', 0, log, 1)

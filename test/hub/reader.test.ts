@@ -27,7 +27,7 @@ const take = async (reader: Reader, count: number) => {
 const dataOf = (items: readonly (ChannelEvent | ChannelGap)[]) =>
   items.map((item) => ('gap' in item ? item.reason : item.data))
 
-it('begins at the call, and gives what was published, as it was published', async () => {
+it('begins at the call, and returns events as they were published', async () => {
   const reader = hub.events(['a', 'b.*'], {})
   const { id } = await publish('a', { x: 1 })
   await publish('other', 0)
@@ -52,7 +52,7 @@ it('waits for the next event, and several calls of next are answered in order', 
   await reader.return()
 })
 
-it('goes on from an id, tells what is gone, and a position that is none', async () => {
+it('resumes from an id, and reports trimmed events and a malformed position', async () => {
   const { id } = await publish('a', 0)
   for (let i = 1; i <= 7; i++) await publish('a', i)
   const late = hub.events(['a'], { after: id })
@@ -99,7 +99,7 @@ it('ends with its signal, before and while it waits, with the hub, and by leavin
   expect(() => hub.events(['a'], {})).toThrow(expect.objectContaining({ code: 'ERR_SSE_HUB_CLOSED' }))
 })
 
-it('says at once what is wrong with its arguments, and later what a broker failed with', async () => {
+it('throws at once for invalid arguments, and rejects later with the error of the broker', async () => {
   expect(() => hub.events([], {})).toThrow(expect.objectContaining({ code: 'ERR_SSE_CHANNEL_REQUIRED' }))
   const broker = new ScriptedBroker()
   const remote = new Hub(broker, resolveHubOptions({}))
@@ -129,7 +129,7 @@ it('reads on where it was when the link to the log breaks, and never goes back',
   broker.serve()
   broker.deliver()
   expect((await first).value).toMatchObject({ data: 'a 1' })
-  // A read that is ahead of the hand-over is followed by what comes after it.
+  // After a read that is ahead of the hand-over, only later events follow.
   broker.append('a')
   const second = reader.next()
   await turn()

@@ -9,7 +9,7 @@ import { ReadingClient } from '../support/reading-client.ts'
 import { ScriptedBroker } from '../support/scripted-broker.ts'
 import { subscribe } from '../support/subscribe.ts'
 
-/** A client that reconnects for ever, on a fake stream. */
+/** A client that always reconnects, on a fake stream. */
 interface Client {
   readonly names: readonly string[]
   readonly reading: ReadingClient
@@ -23,11 +23,11 @@ export type Step =
   | { do: 'trim'; channel: string }
   | { do: 'hand over'; count: number }
   | { do: 'connect' | 'stall' | 'drain' | 'heartbeat'; client: number }
-  /** Of what was written, the last `unread` blocks never arrive. */
+  /** The last `unread` blocks that were written never arrive. */
   | { do: 'cut'; client: number; unread: number }
   | { do: 'confirm' | 'serve' | 'deliver' | 'turn' | 'commit' | 'close' | 'break link' | 'forget tail' }
 
-/** A subscription that is not live after so many rounds of everything is stuck. */
+/** A subscription that is not live after this many rounds is stuck. */
 const MOST_ROUNDS = 200
 
 /** A hub on a scripted broker, its clients, and the steps that can happen to them in any order. */
@@ -36,7 +36,7 @@ export class Schedule {
   readonly hub: Hub
   readonly clients: Client[]
   readonly errors: unknown[] = []
-  /** The hub is closing; nobody comes back to it. */
+  /** The hub is closing; no client reconnects to it. */
   #closed: Promise<void> | undefined
 
   constructor(clients: readonly (readonly string[])[]) {
@@ -159,7 +159,7 @@ export class Schedule {
     for (let i = 0; i < 10; i++) await undefined
   }
 
-  /** Lets everything go on to its end, with everybody connected: nobody stalls, nothing is in the way. */
+  /** Completes the schedule, with all clients connected and no client stalled. */
   async goLive(): Promise<void> {
     for (const client of this.clients) {
       if (client.stream === undefined) this.#connect(client)
@@ -177,13 +177,13 @@ export class Schedule {
     }
   }
 
-  /** Goes on to the end. Returns what is wrong with the story of each client. */
+  /** Runs to the end. Returns the mistakes in the story of each client. */
   async finish(): Promise<string[]> {
     if (this.#closed === undefined) await this.goLive()
     else await this.#finishClosing(this.#closed)
     const problems = this.errors.map((error) => `error ${error}`)
     if (this.#closed !== undefined) {
-      // What had not been handed over yet is for the next connection: here nothing may be wrong with what came before.
+      // Events that were not handed over yet belong to the next connection; earlier ones must be right here.
       for (const client of this.clients) {
         if (client.stream?.state === 'open') problems.push('a stream has outlived its hub')
         this.#read(client)
@@ -228,7 +228,7 @@ export class Schedule {
         if (client.stream === stream) client.subscription = subscription
       },
       (error) => {
-        // One that was about to begin is told to come back.
+        // A stream that was about to begin asks its client to reconnect.
         if (this.#closed === undefined) this.errors.push(error)
       },
     )

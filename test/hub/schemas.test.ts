@@ -26,7 +26,7 @@ const text: Schema<string> = {
 describe.each(flavours)('schemas, Express $version', (flavour) => {
   const { lib } = flavour
 
-  it('check what is published in code and by POST, and publish it as it was given', async () => {
+  it('check events that are published in code and by POST, and publish them unchanged', async () => {
     const hub = makeHub(lib, { schemas: { 'price.*': price, 'price.note': text } })
     const url = await serve(appWith(flavour, hub))
     await expect(hub.publish('price.usd', { cents: 0 })).rejects.toMatchObject({
@@ -85,6 +85,6 @@ it.each([
   [{ 'a b': price }, /"a b"/],
   [{ a: {} }, /`schemas\["a"\]` must be a Standard Schema, got an object/],
   [{ a: undefined }, /`schemas\["a"\]` must be a Standard Schema, got undefined/],
-])('what is not a schema of a channel is named: %j', (schemas, message) => {
+])('an invalid schema of a channel is named: %j', (schemas, message) => {
   expect(() => new ChannelHub({ schemas: schemas as never })).toThrow(message)
 })

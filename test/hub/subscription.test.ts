@@ -59,7 +59,7 @@ async function liveOnScript(options: Parameters<typeof make>[0] = {}, after = ''
   broker.deliver()
   return { broker, stream, subscription: await outcome }
 }
-/** What a page sees: types and data, without what the hub says itself. */
+/** The events that a page receives: types and data, without the events of the hub. */
 const data = (stream: FakeSubscriber) =>
   stream.received.filter(({ event }) => !event?.startsWith('hub.')).map((e) => e.data)
 const types = (stream: FakeSubscriber) => stream.received.map(({ event }) => event)
@@ -84,7 +84,7 @@ describe('joining', () => {
     expect(subscription).toMatchObject({ state: 'live', resumed: false, position: id, channels: ['a'] })
   })
 
-  it('tells a position of another log, and goes on from the end without an id on hub.open', async () => {
+  it('reports a position of another log, and continues from the end without an id on hub.open', async () => {
     const { id } = await publish('a', 'before')
     const { stream, subscription } = await subscribe('a', {}, {}, 'zzzzzz.5')
     expect(notices(stream, 'hub.open')).toEqual([
@@ -97,7 +97,7 @@ describe('joining', () => {
     expect(hub.stats()).toMatchObject({ resumed: { 'unknown-epoch': 1 }, gaps: { 'unknown-epoch': 1 } })
   })
 
-  it('tells a position past the end of the log', async () => {
+  it('reports a position past the end of the log', async () => {
     const { id } = await publish('a', 'before')
     const after = id.replace(/\..*/, '.zz')
     const { stream } = await subscribe('a', {}, {}, after)
@@ -105,12 +105,12 @@ describe('joining', () => {
     expect(notices(stream, 'hub.open')[0]).not.toHaveProperty('id', expect.any(String))
   })
 
-  it('tells a position that is none, never with an error', async () => {
+  it('reports a malformed position as a gap, never as an error', async () => {
     const { stream } = await subscribe(['a', 'b'], {}, {}, 'garbage')
     expect(notices(stream, 'hub.gap')).toMatchObject([{ reason: 'bad-cursor', channels: ['a', 'b'], from: null }])
   })
 
-  it('rewinds when there is no usable position, and only then', async () => {
+  it('rewinds only without a usable position', async () => {
     const ids: string[] = []
     for (const [channel, text] of [
       ['a', 'a1'],
@@ -146,7 +146,7 @@ describe('joining', () => {
     expect(hub.stats().resumed.resumed).toBe(1)
   })
 
-  it('shares one read among those who come back with the same position', async () => {
+  it('shares one read among clients that reconnect with the same position', async () => {
     const broker = new ScriptedBroker()
     make({}, {}, broker)
     const streams = Array.from({ length: 50 }, () => new FakeSubscriber('AAAAAA.0'))
@@ -163,7 +163,7 @@ describe('joining', () => {
     for (const stream of streams) stream.close('client')
   })
 
-  it('has at most 16 reads under way', async () => {
+  it('has at most 16 reads in progress', async () => {
     const broker = new ScriptedBroker()
     make({}, {}, broker)
     const streams = Array.from({ length: 40 }, () => new FakeSubscriber())
@@ -172,7 +172,7 @@ describe('joining', () => {
     for (const _ of streams) broker.confirm()
     await turns()
     expect(broker.waiting.unserved).toBe(16)
-    // Nobody reads for those who have left.
+    // No read is made for clients that have left.
     for (const stream of streams.slice(16)) stream.close('client')
     for (let i = 0; i < 16; i++) {
       broker.serve()
@@ -287,7 +287,7 @@ describe('live and lagging', () => {
     expect(hub.stats()).toMatchObject({ delivered: 601, lagged: 1 })
   })
 
-  it('tells one exact gap when history has moved past a lagging reader', async () => {
+  it('reports one exact gap when history has moved past a lagging reader', async () => {
     make({}, { maxEvents: 3 })
     const { stream } = await subscribe('a')
     stream.stall()
@@ -304,7 +304,7 @@ describe('live and lagging', () => {
     expect(data(stream)).toEqual(['0', '10497', '10498', '10499'])
   })
 
-  it('tells what is lost before it goes on from memory', async () => {
+  it('reports a loss before it continues from memory', async () => {
     // A reader whose read is cut in two by the size of a page, in front of an event that memory has and history has not.
     make({}, { maxEvents: 1_000, channels: { quiet: { maxEvents: 0 } } })
     const { id } = await publish('noise', 'first')
@@ -338,7 +338,7 @@ describe('live and lagging', () => {
     expect(stream.state).toBe('open')
   })
 
-  it('closes a reader that falls behind at once when it is told so', async () => {
+  it("closes a reader that falls behind at once with slowSubscriber: 'disconnect'", async () => {
     make({ slowSubscriber: 'disconnect' })
     const { stream } = await subscribe('a')
     stream.stall()
@@ -346,7 +346,7 @@ describe('live and lagging', () => {
     expect(stream.reason).toBe('slow')
   })
 
-  it('folds events of one conflation key for one who comes back, and never for one who is live', async () => {
+  it('conflates events of one key for a client that reconnects, and never for a live one', async () => {
     const { id } = await publish('a', 'start')
     const { stream: live } = await subscribe('a')
     await Promise.all([
@@ -362,7 +362,7 @@ describe('live and lagging', () => {
     expect(notices(stream, 'hub.gap')).toEqual([])
   })
 
-  it('sends the envelope to those who asked for it, each event made once', async () => {
+  it('sends the envelope to streams that requested it, each event made once', async () => {
     const { stream } = await subscribe(['a'], { envelope: true })
     const { stream: plain } = await subscribe(['a'])
     await publish('a', '5', { event: 'n' })
@@ -408,7 +408,7 @@ describe('live and lagging', () => {
 })
 
 describe('heartbeats', () => {
-  it('tell the position to live streams when it moved, once, made once for all', async () => {
+  it('send the position to live streams when it has moved, once, made once for all', async () => {
     const { stream } = await subscribe('a')
     const { stream: other } = await subscribe('b')
     expect(stream.heartbeat()).toBeUndefined()
@@ -419,7 +419,7 @@ describe('heartbeats', () => {
     expect(stream.heartbeat()).toBeUndefined()
   })
 
-  it('tell no position to one that is behind', async () => {
+  it('send no position to a stream that is behind', async () => {
     const { stream } = await subscribe('a')
     stream.stall()
     await publish('a', 1)
@@ -478,7 +478,7 @@ describe('add and remove', () => {
     expect(data(stream)).toHaveLength(50)
   })
 
-  it('change nothing when the broker refuses, and clean up when the client leaves meanwhile', async () => {
+  it('change nothing when the broker refuses, and clean up when the client leaves before the answer', async () => {
     const { broker, stream, subscription } = await liveOnScript()
     const refused = subscription.add('b')
     await turns()
@@ -493,7 +493,7 @@ describe('add and remove', () => {
     expect(broker.subscribed).toBe(0)
   })
 
-  it('drop what was read for the old channels', async () => {
+  it('drop a page that was read for the old channels', async () => {
     const { broker, stream, subscription } = await liveOnScript({}, 'AAAAAA.0')
     broker.breakLink()
     await turns()
@@ -527,7 +527,7 @@ describe('the end', () => {
     expect([stream.reason, behind.reason]).toEqual(['expired', 'expired'])
   })
 
-  it('comes at until, told with hub.closed, however far away', async () => {
+  it('comes at until with hub.closed, at any distance', async () => {
     const until = clock.now() + 40 * 86_400_000
     const { stream, subscription } = await subscribe('a', {}, { until })
     clock.advance(39 * 86_400_000)
@@ -538,7 +538,7 @@ describe('the end', () => {
     expect(hub.stats().closes.expired).toBe(1)
   })
 
-  it('comes by disconnect, for those who match', async () => {
+  it('comes by disconnect, for matching subscriptions', async () => {
     const { stream } = await subscribe('a', { info: { user: 1 } })
     const { stream: other } = await subscribe('a', { info: { user: 2 } })
     const count = hub.disconnect(({ info }) => (info as { user: number }).user === 1)
@@ -548,7 +548,7 @@ describe('the end', () => {
     expect(other.state).toBe('open')
   })
 
-  it('is told to listeners, with the reason, only of those that had begun', async () => {
+  it('is emitted with its reason, only for subscriptions that had begun', async () => {
     const heard: unknown[] = []
     hub.on('subscribe', (subscription) => heard.push(['subscribe', subscription.id]))
     hub.on('unsubscribe', (subscription, reason) => heard.push(['unsubscribe', subscription.id, reason]))
@@ -560,7 +560,7 @@ describe('the end', () => {
     ])
   })
 
-  it('by a listener in the middle of a batch skips nobody', async () => {
+  it('by a listener in the middle of a batch skips no other subscription', async () => {
     const streams: FakeSubscriber[] = []
     const subscriptions: Subscription[] = []
     for (let i = 0; i < 5; i++) {
@@ -577,7 +577,7 @@ describe('the end', () => {
     expect(streams.map((stream) => data(stream).length)).toEqual([1, 1, 1, 2, 2])
   })
 
-  it('by a write in the middle of a batch skips nobody', async () => {
+  it('by a write in the middle of a batch skips no other subscription', async () => {
     class Fragile extends FakeSubscriber {
       override write(frame: Parameters<FakeSubscriber['write']>[0]): boolean {
         const written = super.write(frame)
@@ -592,7 +592,7 @@ describe('the end', () => {
     expect(streams.map((stream) => data(stream).length)).toEqual([2, 1, 2, 2])
   })
 
-  it('of the hub writes what was accepted, then says so and how long to wait', async () => {
+  it('of the hub writes every accepted event, then hub.closed and a reconnection time', async () => {
     const { stream } = await subscribe('a')
     const receipt = publish('a', 'last')
     const closed = hub.close({ retryMs: [3_000, 4_000] })

@@ -90,7 +90,7 @@ describe.each<[string, () => Application]>([
     expect(s.status).toBe(406)
   })
 
-  it('stays as it is when a route goes on to answer', async () => {
+  it('stays unchanged when a route answers something else', async () => {
     const app = make()
     let sse: EventStream | undefined
     let error: unknown

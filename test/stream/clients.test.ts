@@ -46,7 +46,7 @@ describe.each(CLIENTS)('EventSource of %s', (_, Client) => {
     expect(fired.slice(0, -1).map(({ data }) => data)).toEqual(data.map((text) => text.replace(/\r\n|\r/g, '\n')))
   })
 
-  it('comes back with the last event ID after the asked time, and stops when the stream is finished', async () => {
+  it('reconnects with the last event ID after the given time, and stops when the stream is finished', async () => {
     const ids: string[] = []
     let asked = 0
     await using server = await serve((req, res) => {
@@ -63,7 +63,7 @@ describe.each(CLIENTS)('EventSource of %s', (_, Client) => {
     })
     const source = new Client(server.url)
     const fired = record(source, 'tick', 'hub.finished')
-    // It does not close by itself, comes back once more, and is told 204.
+    // It does not close on its own, reconnects once more, and gets 204.
     await vi.waitUntil(() => source.readyState === CLOSED, { timeout: 10_000 })
     expect(fired).toMatchObject([
       { type: 'tick', data: 'first', lastEventId: 'a.1' },
@@ -74,7 +74,7 @@ describe.each(CLIENTS)('EventSource of %s', (_, Client) => {
     expect(asked).toBe(3)
   })
 
-  it('stops for good on 204', async () => {
+  it('stops permanently on 204', async () => {
     await using server = await serve((req, res) => eventStream(req, res).finish())
     const source = new Client(server.url)
     const fired = record(source, 'error')

@@ -40,7 +40,7 @@ describe('HTTP/1.0', () => {
 })
 
 describe('a connection that serves more than one request', () => {
-  it('goes on after HEAD, after an ended stream and after 204', async () => {
+  it('continues after HEAD, after an ended stream and after 204', async () => {
     await using server = await streams()
     using client = await RawClient.connect(server.port)
     client.request('HEAD /head')
@@ -122,7 +122,7 @@ describe('pipelined requests', () => {
     expect(client.received.indexOf('0\r\n\r\n')).toBeLessThan(client.received.indexOf('data: b'))
   })
 
-  it('all hear of a client that leaves', async () => {
+  it('all end when the client leaves', async () => {
     const clock = manualClock()
     await using server = await streams({ clock })
     using client = await RawClient.connect(server.port)
@@ -201,7 +201,7 @@ describe('HTTP/2', () => {
     expect(warning).toBeUndefined()
   })
 
-  it('tells when the client leaves, and when somebody else answers', async () => {
+  it('ends when the client leaves, and when other code answers', async () => {
     const clock = manualClock()
     await using h2 = await http2()
     const request = h2.session.request({})

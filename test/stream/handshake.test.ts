@@ -70,9 +70,9 @@ describe('lastEventIdOf', () => {
     ['the query behind an empty header', { 'last-event-id': '' }, '/?lastEventId=8', '8'],
     ['an empty query', {}, '/?lastEventId=', ''],
     ['an escaped query', {}, '/?lastEventId=a%20b%C3%A9', 'a bé'],
-    ['a query given twice, which is nobody’s ID', {}, '/?lastEventId=1&lastEventId=2', '1, 2'],
+    ['a query given twice, which is not a valid ID', {}, '/?lastEventId=1&lastEventId=2', '1, 2'],
     ['UTF-8 in the header', { 'last-event-id': Buffer.from('é€😀').toString('latin1') }, '/', 'é€😀'],
-    ['bytes that are no UTF-8', { 'last-event-id': '\xff' }, '/', '\uFFFD'],
+    ['bytes that are not UTF-8', { 'last-event-id': '\xff' }, '/', '\uFFFD'],
   ])('reads %s', (_, headers, url, id) => {
     expect(lastEventIdOf(request(headers, url))).toBe(id)
   })
@@ -84,7 +84,7 @@ describe('lastEventIdOf', () => {
     expect(y.sse.lastEventId).toBe('8')
   })
 
-  it('takes a header that was sent twice for no ID of anybody', async () => {
+  it('takes a header that was sent twice as an invalid ID', async () => {
     let seen: string | undefined
     await using server = await serve((req, res) => {
       seen = lastEventIdOf(req)
@@ -117,7 +117,7 @@ describe('the head', () => {
     expect((await x.client).headers['cache-control']).toBe('private, no-cache, no-transform')
   })
 
-  it('keeps cookies, CORS and own headers, and removes what is untrue of an endless body', async () => {
+  it('keeps cookies, CORS and own headers, and removes headers that are wrong for an endless body', async () => {
     await using x = await exchange()
     x.res.statusCode = 418
     x.res.setHeader('Set-Cookie', ['a=1', 'b=2'])

@@ -14,7 +14,7 @@ const counting = (): Beating & { beats: number } => ({
 })
 
 describe('Heartbeat', () => {
-  it('is one timer for each clock and interval, which runs only while somebody is there', () => {
+  it('is one timer for each clock and interval, which runs only while it has members', () => {
     const clock = manualClock()
     const [a, b] = [counting(), counting()]
     const heartbeat = Heartbeat.of(clock, 1_000)
@@ -91,7 +91,7 @@ describe('heartbeats of a stream', () => {
     expect(client.text()).toBe(':\ndata: a\n\ndata: b\n\n:\ndata: c\n\n')
   })
 
-  it('are what the owner says', async () => {
+  it('are the frames of the owner', async () => {
     const clock = manualClock()
     const frames = [Frame.of('event: hub.position\ndata: {}\n\n'), undefined]
     await using x = await exchange({ sse: { clock, heartbeatIntervalMs: 1_000 } })
@@ -166,7 +166,7 @@ describe('heartbeats of a stream', () => {
 })
 
 describe('a heartbeat', () => {
-  it('ends a stream whose connection is gone although its response never says so', async () => {
+  it('ends a stream whose connection is gone without an event of the response', async () => {
     const clock = manualClock()
     await using x = await exchange({ sse: { clock } })
     x.sse.open()

@@ -22,7 +22,7 @@ describe.each(SERVERS)('EventStream behind %s', (_, app) => {
     expect(client.headers).not.toHaveProperty('x-accel-buffering')
   })
 
-  it('is open from open() on, and says so at once with one short line', async () => {
+  it('is open from open() on, and sends one short line at once', async () => {
     await using x = await exchange({ app })
     expect(x.sse.open()).toBe(x.sse)
     expect(x.sse.open()).toBe(x.sse)
@@ -43,7 +43,7 @@ describe.each(SERVERS)('EventStream behind %s', (_, app) => {
     expect(client.reconnectionTimeMs).toBeLessThan(2_000)
   })
 
-  it('sends events with every field, comments and reconnection times, opening by itself', async () => {
+  it('sends events with every field, comments and reconnection times, and opens on its own', async () => {
     await using x = await exchange({ app, headers: { Accept: 'text/html' } })
     expect(x.sse.send({ a: 1 }, { event: 'tick', id: '7', retry: 1_234 })).toBe(true)
     expect(x.sse.comment('one\ntwo')).toBe(true)
@@ -60,7 +60,7 @@ describe.each(SERVERS)('EventStream behind %s', (_, app) => {
     )
   })
 
-  it('tells the signal and the promise when the client leaves, and gives everything back', async () => {
+  it('fires the signal and settles the promise when the client leaves, and releases everything', async () => {
     const clock = manualClock()
     await using x = await exchange({ app, sse: { clock, maxLifetimeMs: 60_000 } })
     const listeners = x.res.listenerCount('close')
@@ -185,7 +185,7 @@ describe('send', () => {
     }
   })
 
-  it('keeps what was injected into a comment inside comments', async () => {
+  it('keeps an injected line inside comments', async () => {
     await using x = await exchange()
     x.sse.comment('a\r\rdata: evil\n\nevent: evil\r\ndata: evil\n\n')
     x.sse.send('good')
@@ -214,8 +214,8 @@ describe('send', () => {
   })
 })
 
-describe('a response that somebody else answers', () => {
-  it('throws ERR_SSE_HEADERS_SENT while another answer is under way, and leaves it alone', async () => {
+describe('a response that other code answers', () => {
+  it('throws ERR_SSE_HEADERS_SENT while another answer is in progress, and does not change it', async () => {
     await using x = await exchange()
     x.res.writeHead(200, { 'Content-Type': 'text/plain' })
     x.res.write('a')
@@ -318,7 +318,7 @@ describe('a client that left before the stream was used', () => {
     expect(x.res.listenerCount('close')).toBe(0)
   })
 
-  it('is told apart from a response that was answered', async () => {
+  it('is distinguished from a response that was answered', async () => {
     await using x = await exchange()
     x.res.end()
     await (await x.client).ended
@@ -328,7 +328,7 @@ describe('a client that left before the stream was used', () => {
 })
 
 describe('signal and closed', () => {
-  it('are the same each time, and tell what has happened already', async () => {
+  it('are the same each time, and also report an earlier end', async () => {
     await using x = await exchange()
     const { signal, closed } = x.sse
     expect([x.sse.signal, x.sse.closed]).toEqual([signal, closed])
@@ -360,7 +360,7 @@ describe('close', () => {
     expect([client.status, client.text()]).toEqual([200, ':\n'])
   })
 
-  it('answers a HEAD request and a client that was told to stop, like any first use', async () => {
+  it('answers a HEAD request and a client that received hub.finished, like any first use', async () => {
     await using head = await exchange({ method: 'HEAD' })
     head.sse.close('expired')
     expect((await head.client).status).toBe(200)
@@ -399,7 +399,7 @@ describe('close', () => {
 })
 
 describe('finish', () => {
-  it('answers 204 before the head, which no browser comes back from', async () => {
+  it('answers 204 before the head, after which no browser reconnects', async () => {
     await using x = await exchange()
     x.res.setHeader('Content-Length', '5')
     x.sse.finish()
@@ -411,7 +411,7 @@ describe('finish', () => {
     expect(client.headers).not.toHaveProperty('content-length')
   })
 
-  it('says hub.finished after the head, and 204 to the client that comes back', async () => {
+  it('sends hub.finished after the head, and answers 204 to a client that reconnects', async () => {
     await using x = await exchange()
     x.sse.send('a')
     x.sse.finish()

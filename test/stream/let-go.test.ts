@@ -100,7 +100,7 @@ async function up({ app = (handler) => handler, sse, before, ...options }: UpOpt
   }
 }
 
-/** A client with its stream, let go of. */
+/** A client with its stream, which was let go. */
 async function opened(on: Up): Promise<Open & { client: RawClient }> {
   const client = await RawClient.connect(on.port)
   onTestFinished(() => client[Symbol.dispose]())
@@ -111,7 +111,7 @@ async function opened(on: Up): Promise<Open & { client: RawClient }> {
   return { ...open, client }
 }
 
-/** The same where nothing may be let go of. */
+/** The same for a stream that must not be let go. */
 async function kept(on: Up): Promise<Open & { client: RawClient }> {
   const client = await RawClient.connect(on.port)
   onTestFinished(() => client[Symbol.dispose]())
@@ -177,7 +177,7 @@ describe.each(SERVERS)('a stream of %s that has let go', (_, app) => {
     ['resets', (client) => client.reset()],
     ['destroys', (client) => client.socket.destroy()],
     ['ends its side', (client) => client.socket.end()],
-  ])('hears of a client that %s', async (_, leave) => {
+  ])('ends when the client %s', async (_, leave) => {
     const { sse, client, socket, req, res } = await opened(await up({ app }))
     const aborted = sse.signal
     const heard = vi.fn()
@@ -188,12 +188,12 @@ describe.each(SERVERS)('a stream of %s that has let go', (_, app) => {
     await vi.waitUntil(() => socket.destroyed, SOON)
     expect(sse.send('late')).toBe(false)
     expect(heard).not.toHaveBeenCalled()
-    // Whoever still has the response sees what is true of any that has closed.
+    // Code that still has the response sees the state of any closed response.
     await vi.waitFor(() => expect([res.destroyed, res.closed, res.writableEnded]).toEqual([true, true, false]), SOON)
     expect(res.write('late')).toBe(false)
   })
 
-  it('gives its peer what waits when that ends its side and still reads', async () => {
+  it('delivers the waiting bytes to a peer that has ended its side and still reads', async () => {
     const on = await up({ app })
     const { sse, client } = await opened(on)
     client.socket.pause()
@@ -207,7 +207,7 @@ describe.each(SERVERS)('a stream of %s that has let go', (_, app) => {
   })
 })
 
-describe('of what comes later on the connection', () => {
+describe('of later bytes on the connection', () => {
   it('a second request is not served', async () => {
     const served = vi.fn()
     const on = await up({ before: served })
@@ -255,7 +255,7 @@ describe('the stream stays ordinary', () => {
     ['on the request for end', (req) => void req.on('end', () => {})],
     ['on the socket for data', (req) => void req.socket.on('data', () => {})],
     ['on the socket for timeout', (req) => void req.socket.on('timeout', () => {})],
-  ])('while somebody listens %s', async (_, before) => {
+  ])('while other code listens %s', async (_, before) => {
     const { sse, client } = await kept(await up({ before }))
     sse.send('a')
     await client.until('data: a\n\n')
@@ -289,7 +289,7 @@ describe('the stream stays ordinary', () => {
     ['has seen the end of the socket', ({ socket }) => pretend(socket, 'readable', false)],
     ['has paused the socket', ({ socket }) => pretend(socket, 'readableFlowing', false)],
     ['has read ahead', ({ socket }) => pretend(socket, 'readableLength', 1)],
-  ])('where somebody %s', async (_, change) => {
+  ])('if other code %s', async (_, change) => {
     const on = await up()
     on.server.prependListener('request', (req, res) => void setImmediate(() => change(req, res)))
     const client = await RawClient.connect(on.port)
@@ -366,7 +366,7 @@ describe('the stream stays ordinary', () => {
     await client.until('data: a\n\n')
   })
 
-  it('where the body is here and nobody has read it', async () => {
+  it('if the body has arrived and is unread', async () => {
     const on = await up()
     using client = await RawClient.connect(on.port)
     client.socket.write('POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello')
@@ -388,7 +388,7 @@ describe('the stream stays ordinary', () => {
   })
 })
 
-it('a request whose body was read is let go, with listeners that cannot be called any more', async () => {
+it('a request whose body was read is let go, with listeners that can no longer be called', async () => {
   const on = await up({
     app: (handler) =>
       express().post('/', express.json(), (req, res) => {
@@ -487,8 +487,8 @@ describe('of the ends of a server', () => {
   })
 })
 
-describe('who comes back to the response', () => {
-  it('by a listener hears of its close', async () => {
+describe('code that uses the response again', () => {
+  it('by a listener receives its close', async () => {
     const { res, sse, client, socket } = await opened(await up())
     const closed = once(res, 'close')
     expect(res.socket).toBe(socket)
@@ -510,7 +510,7 @@ describe('who comes back to the response', () => {
     await vi.waitFor(() => expect(closed).toHaveBeenCalledOnce(), SOON)
   })
 
-  it('writes to it in order, and is told of its drain', async () => {
+  it('writes to it in order, and receives its drain', async () => {
     const { res, sse, client } = await opened(await up())
     sse.send('1')
     res.write('data: 2\n\n')
@@ -570,7 +570,7 @@ describe('who comes back to the response', () => {
     expect(res.writableEnded).toBe(true)
   })
 
-  it('with what the request hears of the end of the connection, where Node has that', async () => {
+  it('with the events of the request at the end of the connection, if this Node has them', async () => {
     let signal: AbortSignal | undefined
     const on = await up({
       before: (req) => {
@@ -755,24 +755,27 @@ describe('on a Node that is other than expected', () => {
     ['timeout', 'socketOnTimeout'],
     ['resume', 'onSocketResume'],
     ['pause', 'onSocketPause'],
-  ])('without a listener for %s called %s all streams are ordinary, and one warning says so', async (event, name) => {
-    const { warnings, states } = await warned((socket) => {
-      const listener = socket.listeners(event).find((listener) => listener.name === name)!
-      const other = function (this: Socket, ...args: unknown[]) {
-        return Reflect.apply(listener, this, args)
-      }
-      socket.removeListener(event, listener as () => void)
-      Reflect.apply((socket.constructor as typeof Socket).prototype.on, socket, [event, other])
-    })
-    expect(warnings).toMatchObject([
-      {
-        type: 'ExpressSseHubWarning',
-        code: 'ERR_SSE_LET_GO',
-        message: `letGo is off: Node ${process.version} serves a connection in another way (no listener ${name}).`,
-      },
-    ])
-    expect(states).toEqual([false, false, false])
-  })
+  ])(
+    'without a listener for %s called %s all streams are ordinary, and one warning is emitted',
+    async (event, name) => {
+      const { warnings, states } = await warned((socket) => {
+        const listener = socket.listeners(event).find((listener) => listener.name === name)!
+        const other = function (this: Socket, ...args: unknown[]) {
+          return Reflect.apply(listener, this, args)
+        }
+        socket.removeListener(event, listener as () => void)
+        Reflect.apply((socket.constructor as typeof Socket).prototype.on, socket, [event, other])
+      })
+      expect(warnings).toMatchObject([
+        {
+          type: 'ExpressSseHubWarning',
+          code: 'ERR_SSE_LET_GO',
+          message: `letGo is off: Node ${process.version} serves a connection in another way (no listener ${name}).`,
+        },
+      ])
+      expect(states).toEqual([false, false, false])
+    },
+  )
 
   it('without a parser as well', async () => {
     const { warnings, states } = await warned(
@@ -829,7 +832,7 @@ describe('on a Node that is other than expected', () => {
     expect(states).toEqual([true, false, true])
   })
 
-  it('somebody who reads the first socket, which changes what is on it, makes no warning either', async () => {
+  it('other code that reads the first socket, which changes its listeners, causes no warning either', async () => {
     let i = 0
     const { warnings, states } = await warned(
       () => {},
@@ -864,7 +867,7 @@ describe.each<[string, () => Application]>([
         .use(...(middleware as Parameters<Application['use']>))
         .use(handler as never) as unknown as Listener
 
-  it('helmet and cors are no hindrance', async () => {
+  it('helmet and cors do not prevent it', async () => {
     const { client } = await opened(await up({ app: behind(helmet(), cors()) }))
     expect(client.received).toContain('X-Content-Type-Options: nosniff')
   })

@@ -140,7 +140,7 @@ describe('a peer that is behind', () => {
 })
 
 describe('ResponseSink', () => {
-  it('counts what a wrapper holds back, which the response does not show', async () => {
+  it('counts the bytes that a wrapper delays, which the response does not show', async () => {
     await using x = await exchange()
     const held: Buffer[] = []
     const write = x.res.write.bind(x.res)

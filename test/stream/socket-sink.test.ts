@@ -82,7 +82,7 @@ describe('the socket path is taken', () => {
 describe('the plain path is taken', () => {
   it.each<[string, (res: ServerResponse, req: IncomingMessage) => void]>([
     [
-      'when somebody has wrapped write',
+      'when other code has wrapped write',
       (res) => {
         const { write } = res
         res.write = (...args: unknown[]) => Reflect.apply(write, res, args)
@@ -101,14 +101,14 @@ describe('the plain path is taken', () => {
     ],
     ['when there is a flush', (res) => Object.assign(res, { flush: () => {} })],
     [
-      'when somebody has put another socket there',
+      'when other code has set another socket',
       (res, req) => {
         const socket = new Proxy(req.socket, { get: (target, name) => Reflect.get(target, name, target) })
         Object.defineProperty(res, 'socket', { configurable: true, value: socket })
       },
     ],
     [
-      'when request and response have something that is no socket of Node',
+      'when request and response have an object that is not a socket of Node',
       (res, req) => {
         const real = req.socket
         const socket = new Proxy(
@@ -186,7 +186,7 @@ describe('the plain path is taken', () => {
 })
 
 describe('a stream on the socket path', () => {
-  it('writes nothing after somebody else has ended the response: the connection goes on', async () => {
+  it('writes nothing after other code has ended the response: the connection continues', async () => {
     const streams: [EventStream, ServerResponse][] = []
     await using server = await serve((req, res) => {
       if (req.url === '/next') return void res.end('next')
@@ -208,7 +208,7 @@ describe('a stream on the socket path', () => {
     expect(await sse.closed).toBe('server')
   })
 
-  it('keeps its order with what somebody else writes to the response', async () => {
+  it('keeps its order with writes of other code to the response', async () => {
     await using x = await exchange()
     x.sse.open()
     x.sse.send('1')
@@ -232,7 +232,7 @@ describe('a stream on the socket path', () => {
     server.server.on('clientError', (error) => errors.push(error))
     const client = connect(server.port, '127.0.0.1').pause()
     client.end('GET / HTTP/1.1\r\nHost: t\r\n\r\n')
-    // Node ends the connection after what waits; what comes now is too late for it.
+    // Node ends the connection after the waiting bytes; later bytes are too late.
     await vi.waitUntil(() => socket?.writable === false, PATIENT)
     expect(responseStreamOf(sse)!.write(Frame.of('data: late\n\n'))).toBe(false)
     await turn()
@@ -244,7 +244,7 @@ describe('a stream on the socket path', () => {
     expect(errors).toEqual([])
   })
 
-  it('is no error when the connection is destroyed under it', async () => {
+  it('does not fail when the connection is destroyed under it', async () => {
     await using x = await exchange()
     x.sse.open()
     await x.client
@@ -254,7 +254,7 @@ describe('a stream on the socket path', () => {
     expect(await x.sse.closed).toBe('client')
   })
 
-  it('adds one listener for drain, whoever waits, and takes it back', async () => {
+  it('adds one listener for drain for all callers, and removes it', async () => {
     await using x = await exchange()
     x.sse.open()
     const { socket } = x.req
@@ -271,7 +271,7 @@ describe('a stream on the socket path', () => {
     expect(socket.listenerCount('drain')).toBe(before)
   })
 
-  it('tells nobody of a drain after its end', async () => {
+  it('reports no drain after its end', async () => {
     await using x = await exchange()
     x.sse.open()
     const client = await x.client

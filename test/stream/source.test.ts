@@ -47,7 +47,7 @@ const SOURCES: readonly (readonly [name: string, make: () => never])[] = (
     ['a Web readable', () => ReadableStream.from(later('a', 'b', 'c'))],
     ['a promise of an array', () => Promise.resolve(['a', 'b', 'c'])],
     ['a promise of an async generator', () => turn().then(() => later('a', 'b', 'c'))],
-    // biome-ignore lint/suspicious/noThenProperty: what is tested
+    // biome-ignore lint/suspicious/noThenProperty: the subject of this test
     ['a thenable of an array', () => ({ then: (done: (items: string[]) => void) => done(['a', 'b', 'c']) })],
     [
       'an async iterator without return',
@@ -67,7 +67,7 @@ describe('stream', () => {
     expect(await dataOf(await x.client)).toEqual(['a', 'b', 'c'])
   })
 
-  it('sends items that are no text as JSON', async () => {
+  it('sends items other than text as JSON', async () => {
     await using x = await exchange()
     await x.sse.stream([{ a: 1 }, null, 5])
     expect(await dataOf(await x.client)).toEqual(['{"a":1}', 'null', '5'])
@@ -124,7 +124,7 @@ describe('stream', () => {
     }
   })
 
-  it('hands each the text that bytes decode to, and what is left at the end', async () => {
+  it('passes the decoded text of bytes to each, and the rest at the end', async () => {
     await using x = await exchange()
     const items: string[] = []
     const { sent } = await x.sse.stream([Buffer.from('a'), Buffer.from('€').subarray(0, 2)], {
@@ -133,7 +133,7 @@ describe('stream', () => {
     expect([sent, items]).toEqual([2, ['a', '\uFFFD']])
   })
 
-  it('sends what is left of a character at the end of the source', async () => {
+  it('sends the rest of a character at the end of the source', async () => {
     await using x = await exchange()
     await x.sse.stream([Uint8Array.of(0xe2, 0x82)])
     expect(await dataOf(await x.client)).toEqual(['\uFFFD'])
@@ -167,7 +167,7 @@ describe('stream', () => {
     expect([x.sse.state, x.res.headersSent]).toEqual(['idle', false])
   })
 
-  it('rejects and finalises the source when another answer is under way', async () => {
+  it('rejects and finalises the source when another answer is in progress', async () => {
     await using x = await exchange()
     x.res.write('other')
     const returned = vi.fn()
@@ -230,7 +230,7 @@ describe('stream', () => {
     expect((await stream).reason).toBe('closed')
   })
 
-  it('does not keep what it has sent', async () => {
+  it('does not keep sent items', async () => {
     await using x = await exchange()
     let first: WeakRef<object> | undefined
     let more: (() => void) | undefined
@@ -273,7 +273,7 @@ describe('a client that leaves', () => {
     await client.next()
     client.drop()
     expect(await stream).toEqual({ sent: 1, reason: 'closed' })
-    // A generator in the middle of an await hears of it when that is over.
+    // A generator in the middle of an await notices it afterwards.
     wake()
     await vi.waitFor(() => expect(finalised).toHaveBeenCalledOnce(), { timeout: 15_000 })
   })
@@ -401,7 +401,7 @@ describe('a source that fails', () => {
   it.each([
     ['before its first item', []],
     ['after its first item', ['a']],
-  ])('%s ends the stream without a word of the error', async (_, items) => {
+  ])('%s ends the stream without the text of the error', async (_, items) => {
     const onError = vi.fn()
     await using x = await exchange({ sse: { onError } })
     expect(await x.sse.stream(failing(...items), { done: 'never' })).toEqual({
@@ -490,7 +490,7 @@ describe('a source that fails', () => {
     ['with an onError that returns nothing', () => undefined, /terminated|aborted|ECONNRESET|other side closed/],
     ['with an onError whose data has no text', () => 1n, /terminated|aborted|ECONNRESET|other side closed/],
     ['with data of onError', () => 'failed', undefined],
-  ])('%s: a client takes the answer for complete only if it was told', async (_, onError, message) => {
+  ])('%s: a client takes the answer for complete only if it received the end', async (_, onError, message) => {
     const server = createServer((req, res) => {
       eventStream(req, res).stream(failing('a', 'b'), { onError })
     }).listen(0)
@@ -530,7 +530,7 @@ describe('a source that fails', () => {
     http2.close()
   })
 
-  it('may yield what has no text', async () => {
+  it('may yield a value without text', async () => {
     await using x = await exchange()
     const finalised = vi.fn()
     function* source(): Generator<unknown> {
@@ -569,7 +569,7 @@ describe('a source that fails', () => {
     expect(await dataOf(await x.client)).toEqual(['a', '{"failed":true}'])
   })
 
-  it('does not depend on what the hooks throw', async () => {
+  it('does not depend on exceptions of the hooks', async () => {
     const onError = vi.fn(() => {
       throw new Error('from onError')
     })

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { STREAMS, sendPieces } from '../stream-cases.ts'
 import type { Client, Heard, Wishes } from './clients.ts'
 
-/** One behaviour: what is looked at, and what a client shows. `undefined`: it cannot be asked for it. */
+/** One behaviour: its name, and the result of a client. `undefined`: the client has no such option. */
 export interface Case {
   readonly name: string
   run(client: Client): Promise<boolean | string | undefined>
@@ -97,7 +97,7 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: 'a heartbeat comment is no event',
+    name: 'a heartbeat comment is not an event',
     async run(client) {
       const answer: Answer = (res) => head(res).write(':\n\n: x\n\ndata: a\n\n')
       const { heard } = await watch(client, [answer], {}, 2_000, (_, heard) => heard.some(({ data }) => data === 'a'))
@@ -105,12 +105,12 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: 'comes back after a clean end',
+    name: 'reconnects after a clean end',
     run: async (client) =>
       twice((await watch(client, [(res) => head(res).end('retry: 50\ndata: a\n\n'), gone], {}, 5_000, twice)).requests),
   },
   {
-    name: 'comes back after a cut, with the last event ID',
+    name: 'reconnects after a cut, with the last event ID',
     async run(client) {
       const { requests } = await watch(client, [cut, gone], {}, 5_000, twice)
       return requests.length > 1 && idOf(requests[1]!) === '7'
@@ -181,7 +181,7 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: 'headers of its own, asked for with each request',
+    name: 'own headers, computed for each request',
     async run(client) {
       if (client.cannot.includes('header')) return undefined
       let n = 0
@@ -190,7 +190,7 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: 'begins where it is told',
+    name: 'starts at a given position',
     async run(client) {
       if (client.cannot.includes('lastEventId')) return undefined
       const { requests } = await watch(client, [gone], { lastEventId: '5' }, 1_000, (requests) => requests.length > 0)

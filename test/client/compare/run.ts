@@ -36,7 +36,7 @@ for (const { name, run } of cases) {
 table.push(['bytes, minified and gzipped', ...(await Promise.all(clients.map(({ entry }) => sizeOf(entry))))])
 const text = `# Clients, side by side
 
-What each of them does with its defaults in the cases of \`cases.ts\`, over real connections on Node ${process.versions.node}. Those
+The behaviour of each client with its defaults in the cases of \`cases.ts\`, over real connections on Node ${process.versions.node}. Those
 written for browsers have what \`clients.ts\` gives them, and \`reconnecting-eventsource\` has \`eventsource\` beneath it.
 Written by \`npx tsx test/client/compare/run.ts\`.
 
