@@ -55,21 +55,21 @@ const hub = new ChannelHub<Channels>({ broker, maxStreams: 10_000 })
 let state: 'starting' | 'up' | 'draining' = 'starting'
 const draining = new AbortController()
 hub.on('error', (error, { channel = 'the hub' }) => {
-  // A start that fails is told of below, and an end is no failure.
+  // A failed start is reported below, and an end is not a failure.
   if (state === 'up') process.stderr.write(`${channel}: ${error}\n`)
 })
-// -- what is published --
+// -- sources of events --
 
 const ownLog = new OwnLog(DEMO_LOG)
 const log = (text: string) => ownLog.write(text)
-// Awaited line by line, so that a file that grows fast waits for the hub; a line that fails was told of above.
+// Awaited line by line, so that a file that grows fast waits for the hub; a failed line was reported above.
 const logFile = new LogFile(LOG_FILE, (line) => hub.publish('log', line).catch(() => {}))
 const beat = new BeatPublisher(hub)
 const jobs = new Jobs(hub, log)
 const visitors = new Visitors()
 countReaders(hub)
 
-/** Settled when the numbers go on where the log ends. */
+/** Settled when the numbers continue from the end of the log. */
 const beating = begin().catch((error: Error) =>
   fail(`The broker is not up (HUB_BROKER=${HUB_BROKER}): ${error.message}`),
 )
@@ -83,7 +83,7 @@ async function begin(): Promise<void> {
 
 hub.on('subscribe', ({ info, resumed }) => log(`${shortName(info)} ${resumed ? 'resumed' : 'connected'}`))
 hub.on('unsubscribe', ({ info }, reason) => log(`${shortName(info)} left: ${reason}`))
-hub.on('gap', ({ info }, { reason }) => log(`${shortName(info)} was told a gap: ${reason}`))
+hub.on('gap', ({ info }, { reason }) => log(`${shortName(info)} received a gap: ${reason}`))
 hub.on('lagging', ({ info }) => {
   log(`${shortName(info)} is too slow, and is served from the log`)
   if (typeof info === 'string') {
@@ -105,7 +105,7 @@ app.use((_req, res, next) => {
   })
   next()
 })
-// Short, so that a visitor who breaks something need not wait long for what comes of it.
+// Short, so that a visitor who breaks something soon sees the effect.
 app.use(sse({ heartbeatIntervalMs: 2_000, retryMs: 500 }))
 
 app.get('/healthz', (_req, res) => {
@@ -154,11 +154,11 @@ const stopMachine = measureMachine((sample) => hub.publish('machine', sample))
 state = 'up'
 
 async function drain(): Promise<void> {
-  // Ctrl-C reaches every process of a terminal, and the starter passes it on as well: the second is no haste.
+  // Ctrl-C reaches every process of a terminal, and the starter passes it on too: the second signal does not mean hurry.
   if (state === 'draining') return
   state = 'draining'
   log('drains')
-  // No new connections first; then every stream is told when to come back, and ends.
+  // First no new connections; then every stream gets a reconnection time, and ends.
   const closed = new Promise((resolve) => server.close(resolve))
   stopMachine()
   beat.stop()
@@ -173,6 +173,6 @@ async function drain(): Promise<void> {
 }
 process.on('SIGTERM', drain)
 process.on('SIGINT', drain)
-// Whoever started this is gone: nobody would start it again, or end it.
+// The starter is gone: no process would restart or end this one.
 process.on('disconnect', () => process.exit(1))
 process.send?.({ port })

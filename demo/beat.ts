@@ -4,10 +4,10 @@ import type { Beat, Channels } from './channels.ts'
 
 const INTERVAL_MS = 100
 
-/** Numbers without a hole, whatever happens to the server: what a page receives of them shows what was lost on the way. */
+/** Consecutive numbers, across restarts of the server: a page notices a lost event as a missing number. */
 export class BeatPublisher {
   readonly #hub: ChannelHub<Channels>
-  /** A number that has to be published again is the same event: the key tells the broker so. */
+  /** A number that is published again is the same event, because it has the same key. */
   readonly #life = randomUUID()
   #last = 0
   #timer: NodeJS.Timeout | undefined

@@ -62,7 +62,8 @@ export function breakRoutes({ hub, visitors, log, restartBy, drain }: Breakable)
 
   const onServer = (name: string, act: () => void) =>
     router.post(`/${name}`, (req, res) => {
-      if (!mayRestart(restartBy, req)) return refuse(res, 403, 'Not from there: see DEMO_RESTART in the README.')
+      if (!mayRestart(restartBy, req))
+        return refuse(res, 403, 'Not allowed from this address: see DEMO_RESTART in demo/README.md.')
       log(`${shortName(visitorOf(req))} wants to ${name} the server`)
       res.sendStatus(202)
       // The answer first.
@@ -80,7 +81,7 @@ export function mayRestart(restartBy: RestartBy, req: Request): boolean {
   return restartBy === 'anyone' || isLocal(req)
 }
 
-/** On this machine, and not behind a proxy on it, through which anybody may come. */
+/** On this machine, and not behind a proxy on it, which may serve any client. */
 function isLocal(req: Request): boolean {
   const address = req.socket.remoteAddress ?? ''
   const forwarded = req.get('Forwarded') ?? req.get('X-Forwarded-For')

@@ -5,7 +5,7 @@ import { sqliteBroker } from '../src/broker/sqlite/index.ts'
 import type { Clock } from '../src/clock.ts'
 import { type Broker, memoryBroker } from '../src/index.ts'
 
-/** Where the log is when nobody says otherwise: beside the demo, so that a restart loses nothing. */
+/** The default place of the log: a file, so that a restart loses nothing. */
 export const DEFAULT_BROKER = 'sqlite:./data/hub.db'
 
 /** The broker that `HUB_BROKER` names: `memory`, or `sqlite:` and a file. Undefined when it names none. */

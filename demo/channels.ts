@@ -33,7 +33,7 @@ export interface MachineSample {
 export interface RequestLine {
   readonly at: string
   readonly method: string
-  /** Without the query: it may hold what is nobody else's business. */
+  /** Without the query: it may contain private data. */
   readonly path: string
   /** `null`: the client left before there was an answer. */
   readonly status: number | null

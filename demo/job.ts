@@ -20,8 +20,8 @@ const MAX_FILES = 200_000
 const STEP_MS = 100
 
 /**
- * Reads every file of a folder, one after the other, and hashes or compresses it. Yields how far it is, ten times a second
- * at most, and at last what came out. Throws the reason of the signal once that fires.
+ * Reads every file of a folder, one after the other, and hashes or compresses it. Yields its progress at most ten times
+ * a second, and the result at the end. Throws the reason of the signal when it fires.
  */
 export async function* runJob(kind: JobKind, root: string, signal: AbortSignal): AsyncGenerator<JobStep> {
   const files: { path: string; size: number }[] = []
@@ -85,7 +85,7 @@ class Hashing {
   }
 }
 
-/** Each file by itself; what comes out is counted and dropped. */
+/** Each file separately; the output is counted and dropped. */
 class Compressing {
   #in = 0
   #out = 0

@@ -45,8 +45,8 @@ export class Jobs {
         return refuse(res, 400, `folder: ${FOLDERS.join(', ')}.`)
       }
       const jobs = [...this.#jobs.values()]
-      if (jobs.some((job) => job.visitor === visitor)) return refuse(res, 409, 'Your last job is still under way.')
-      if (jobs.length >= MAX_JOBS) return refuse(res, 429, 'Others have jobs under way. Try again soon.')
+      if (jobs.some((job) => job.visitor === visitor)) return refuse(res, 409, 'Your last job is still in progress.')
+      if (jobs.length >= MAX_JOBS) return refuse(res, 429, 'Other visitors have jobs in progress. Try again soon.')
       const id = randomUUID().slice(0, 8)
       this.#start(id, visitor, kind as JobKind, folder)
       res.status(202).json({ id })
@@ -54,19 +54,19 @@ export class Jobs {
     // For a page that was away: a job ends with the process that it runs in.
     router.get('/:id', (req, res) => {
       const job = this.#jobs.get(req.params.id)
-      if (job?.visitor !== visitorOf(req)) return refuse(res, 404, 'There is no such job.')
+      if (job?.visitor !== visitorOf(req)) return refuse(res, 404, 'Unknown job.')
       res.json(job!.progress)
     })
     router.delete('/:id', (req, res) => {
       const job = this.#jobs.get(req.params.id)
-      if (job === undefined || job.visitor !== visitorOf(req)) return refuse(res, 404, 'There is no such job.')
+      if (job === undefined || job.visitor !== visitorOf(req)) return refuse(res, 404, 'Unknown job.')
       job.controller.abort()
       res.sendStatus(204)
     })
     return router
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when no job is in progress. */
   async cancelAll(): Promise<void> {
     const jobs = [...this.#jobs.values()]
     for (const { controller } of jobs) controller.abort()
@@ -88,7 +88,7 @@ export class Jobs {
     const startedAt = performance.now()
     const tell = (step: JobStep | Pick<JobProgress, 'state' | 'says'>) => {
       job.progress = { ...job.progress, ...step, ms: Math.round(performance.now() - startedAt) }
-      // Who is behind gets the newest, not each. What fails was told of by the hub.
+      // A lagging page gets only the newest state. Failures are reported by the hub.
       return this.#hub
         .publish(`visitor.${visitor}`, job.progress, { event: 'job', conflationKey: 'job' })
         .catch(() => {})

@@ -29,7 +29,7 @@ export class LogFile {
   #decoder = new StringDecoder('utf8')
   /** The beginning of a line whose end is not there yet. */
   #line = ''
-  /** The line was cut: what is left of it goes nowhere. */
+  /** The line was cut: the rest of it is dropped. */
   #skipping = false
   #timer: NodeJS.Timeout | undefined
   #polling: Promise<void> = Promise.resolve()
@@ -41,7 +41,7 @@ export class LogFile {
     this.#publish = publish
   }
 
-  /** Resolves when it follows: what is appended from then on is heard. Rejects for what can never be followed. */
+  /** Resolves when it follows: it reports lines that are appended later. Rejects for a path that cannot be followed. */
   async start(): Promise<void> {
     const stats = await this.#look()
     if (stats !== undefined) {
@@ -81,14 +81,14 @@ export class LogFile {
     await this.#readOn(await this.#open('beginning'))
   }
 
-  /** Whether nobody writes to the open file any more. */
+  /** Whether the open file is no longer written to. */
   async #isOver(file: OpenFile): Promise<boolean> {
     const stats = await this.#look()
     // Renamed with nothing in its place yet: its writer has still to notice. Deleted: it should not be kept on the disk.
     if (stats === undefined) return (await file.handle.stat()).nlink === 0
     // An open file keeps its inode, so that no other one can have the same.
     if (stats.ino === file.inode && stats.dev === file.device) return false
-    // Whoever writes to it may be told only after the new file was made: it is read once more.
+    // The writer may switch only after the new file was made: the old one is read once more.
     if (file.replaced) return true
     file.replaced = true
     return false
@@ -105,7 +105,7 @@ export class LogFile {
 
   async #open(from: 'beginning' | 'end'): Promise<OpenFile> {
     const handle = await open(this.#path, 'r')
-    // Of what was opened: since the look at the path there may be another file there.
+    // Of the open file: the path may name another file since the first look.
     const { dev, ino, size } = await handle.stat()
     this.#file = { handle, device: dev, inode: ino, at: from === 'end' ? size : 0, replaced: false }
     return this.#file
@@ -118,7 +118,7 @@ export class LogFile {
   }
 
   async #readOn(file: OpenFile): Promise<void> {
-    // Before it is read: what is appended meanwhile would make it look as if it had shrunk.
+    // Before the read: lines that are appended during it would make the file look shrunk.
     const { size } = await file.handle.stat()
     if (size < file.at) {
       file.at = 0

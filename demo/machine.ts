@@ -21,7 +21,7 @@ export function measureMachine(publish: (sample: MachineSample) => void): () => 
       memoryUsedBytes: totalmem() - freemem(),
       memoryTotalBytes: totalmem(),
       load: round(loadavg()[0] ?? 0),
-      // The histogram counts whole periods of its own timer, which are no delay.
+      // The histogram counts whole periods of its timer, which are not a delay.
       eventLoopDelay: { p50: late(delay.percentile(50)), p99: late(delay.percentile(99)) },
     })
     delay.reset()

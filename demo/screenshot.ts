@@ -10,7 +10,7 @@ import { startDemo } from '../test/support/demo.ts'
 
 const FILE = fileURLToPath(new URL('./screenshot.png', import.meta.url))
 const WIDTH = 1280
-const MESSAGES = ['Hello, everybody!', 'Somebody has killed the server.', 'I saw nothing of it.']
+const MESSAGES = ['Hello, world!', 'Somebody has killed the server.', 'I saw nothing of it.']
 
 const folder = await mkdtemp(join(tmpdir(), 'demo-'))
 const env = { HUB_BROKER: `sqlite:${join(folder, 'hub.db')}`, DEMO_LOG: join(folder, 'demo.log') }

@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-// npm start. The server is a process of its own, demo/app.ts, so that a visitor can restart it, or kill it, and see what
-// becomes of the streams: whenever it ends without having been asked to from here, it is started again on the same port.
+// npm start. The server, demo/app.ts, runs in a separate process, so that a visitor can restart or kill it and see the
+// effect on the streams. When it ends without a request from here, it is started again on the same port.
 
 const APP = fileURLToPath(new URL('./app.ts', import.meta.url))
 

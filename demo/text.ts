@@ -17,7 +17,7 @@ interface Word {
   readonly text: string
 }
 
-/** The words after the first `from`, one after the other, as fast as somebody reads. */
+/** The words after the first `from`, one after the other, at the speed of a reader. */
 async function* readAloud(words: readonly string[], from: number): AsyncGenerator<Word> {
   for (let i = from; i < words.length; i++) {
     await setTimeout(WORD_MS)
@@ -26,8 +26,9 @@ async function* readAloud(words: readonly string[], from: number): AsyncGenerato
 }
 
 /**
- * Streams the README word by word to a native `EventSource`. The ID of each event is its place, so one that comes back
- * goes on there; the generator is let go of as soon as the reader leaves, and the reader's page is told where it stopped.
+ * Streams the README word by word to a native `EventSource`. The ID of each event is its place, so a reader that
+ * reconnects resumes there. The generator is finalised as soon as the reader leaves, and its page receives the place
+ * where it stopped.
  */
 export function streamText(
   hub: ChannelHub<Channels>,
@@ -59,7 +60,7 @@ export function streamText(
     })
     draining.removeEventListener('abort', leave)
     readers--
-    // It comes back and goes on, in the next life of the server.
+    // The page reconnects and resumes, in the next life of the server.
     if (draining.aborted) return
     res.sse.finish()
     const end: TextEnd = { reason, from, to, total: words.length }

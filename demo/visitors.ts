@@ -1,18 +1,18 @@
 import type { Socket } from 'node:net'
 import type { Request, RequestHandler } from 'express'
 
-/** A page names itself by a random word of its own: who knows it is the page. */
+/** A page identifies itself by a secret random word. */
 export function visitorOf(req: Request): string | undefined {
   const { visitor } = req.query
   return typeof visitor === 'string' && /^[0-9a-z]{16,64}$/.test(visitor) ? visitor : undefined
 }
 
-/** Enough to tell visitors apart in a log that everybody reads, and not enough to be one of them. */
+/** Enough to distinguish visitors in a public log, and not enough to act as one of them. */
 export function shortName(visitor: unknown): string {
   return typeof visitor === 'string' ? `visitor ${visitor.slice(0, 4)}` : 'a visitor'
 }
 
-/** The connection of each visitor who has a stream. */
+/** The connection of each visitor with a stream. */
 export class Visitors {
   readonly #sockets = new Map<string, Socket>()
 
@@ -23,7 +23,7 @@ export class Visitors {
       const { socket } = req
       this.#sockets.set(visitor, socket)
       res.once('close', () => {
-        // It may have come back before its old connection was found to be gone.
+        // It may have reconnected before its old connection was noticed to be gone.
         if (this.#sockets.get(visitor) === socket) this.#sockets.delete(visitor)
       })
     }

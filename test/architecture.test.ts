@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url))
 
-/** Which folders, or single files, a folder may import besides itself and the leaves that everybody may. */
+/** The folders, or single files, that a folder may import besides itself and the leaves. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   protocol: [],
   stream: ['protocol'],
@@ -50,7 +50,7 @@ function sources(folder = SRC): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) return sources(path)
-    // A starter of what is not built yet is no part of the package.
+    // A starter for unbuilt sources does not belong to the package.
     return path.endsWith('.ts') ? [relative(SRC, path)] : []
   })
 }

@@ -59,7 +59,7 @@ beforeAll(async () => {
   for (const name of ['src', '.ci', 'package.json', 'tsconfig.json', 'tsconfig.build.json', ...documents()])
     cpSync(join(ROOT, name), join(COPY, name), { recursive: true })
   symlinkSync(join(ROOT, 'node_modules'), join(COPY, 'node_modules'))
-  // Builds by itself: what is published is what was built from these sources.
+  // npm pack builds on its own, so the published files are built from these sources.
   await exec('npm', ['pack', '--offline', '--pack-destination', TEMP], { cwd: COPY })
   const { stdout } = await exec('tar', ['-tzf', join(TEMP, TARBALL)])
   packed = stdout
@@ -76,7 +76,7 @@ function documents(): string[] {
 }
 
 describe('the package', () => {
-  it('holds what is to be run, and its documents', () => {
+  it('contains the built code and the documents', () => {
     const others = packed.filter((path) => !path.startsWith('dist/')).sort()
     const readmes = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
       .filter((path) => path.endsWith('README.md'))
@@ -122,7 +122,7 @@ describe('the package', () => {
   })
 })
 
-/** An application in one file: it subscribes, publishes by POST, comes back, and lets go of everything. */
+/** An application in one file: it subscribes, publishes by POST, reconnects, and closes everything. */
 function application(load: (names: string, from: string) => string): string {
   return `
 ${load('{ strictEqual }', 'node:assert')}
@@ -220,7 +220,7 @@ main()
 }
 
 describe.concurrent('an application that has installed it', { timeout: 60_000 }, () => {
-  // It ends by itself: nothing of the library keeps a process alive once the hub and the server are closed.
+  // It ends on its own: the library keeps no process alive after the hub and the server are closed.
   async function run(major: (typeof MAJORS)[number], file: string, source: string): Promise<void> {
     const path = join(folderOf(major), file)
     writeFileSync(path, source)

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 
-/** Compiles the cases of test/types; resolves with what the compiler complains of. */
+/** Compiles the cases of test/types; resolves with the errors of the compiler. */
 async function compile(project: string, ...more: string[]): Promise<string> {
   const args = [`${ROOT}node_modules/typescript/bin/tsc`, '--noEmit', '-p', `${ROOT}test/types/${project}`, ...more]
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT }).catch((error) => error)

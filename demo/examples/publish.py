@@ -11,7 +11,7 @@ import uuid
 
 
 def publish(url: str, data: object, attempts: int = 10) -> dict:
-    """Publishes once, however often it has to be tried: the hub takes what has the same key once."""
+    """Publishes once, in any number of attempts: the hub accepts each key only once."""
     request = urllib.request.Request(
         url,
         data=json.dumps(data).encode(),

@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const [json = '{"text":"hi"}', url = 'http://localhost:3000/channels/board'] = process.argv.slice(2)
 
-/** Publishes once, however often it has to be tried: the hub takes what has the same key once. */
+/** Publishes once, in any number of attempts: the hub accepts each key only once. */
 async function publish(body: string): Promise<{ id: string; duplicate: boolean }> {
   const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': randomUUID() }
   for (let attempt = 0; ; attempt++) {
-    // No answer is no news: it may have been published.
+    // Without an answer the outcome is unknown: the event may have been published.
     const answer = await fetch(url, { method: 'POST', headers, body }).catch((error) => {
       if (attempt === 9) throw error
     })

@@ -3,7 +3,7 @@ import { element, make, prepend } from './element.ts'
 
 const ITEMS = 200
 
-/** What visitors say to everybody, and how many read it. */
+/** The messages of all visitors, and the number of readers. */
 export function showBoard({ hear }: Connection): void {
   const list = element('board')
   const form = element('board-form', HTMLFormElement)

@@ -14,7 +14,7 @@ export class BreakPanel {
   #publishedBefore = 0
   /** What the page begins with is history, and nothing of it was owed to this page. */
   #firstLive: number | undefined
-  /** While the connection is too slow, the hub replays to it what it could not push. */
+  /** While the connection is too slow, the hub replays the events it could not push. */
   #lagging = false
   /** Set while the connection is not live. */
   #broken: { readonly at: number; readonly replayed: number } | undefined
@@ -33,7 +33,7 @@ export class BreakPanel {
       if (!channels.includes('beat')) return
       this.#tally.gap()
       this.#show()
-      this.#note(`Told what is missing: ${reason}.`, Date.now(), 'gap')
+      this.#note(`Missing events were reported: ${reason}.`, Date.now(), 'gap')
     })
     client.on('state', (state) => {
       if (state === 'open' || this.#broken !== undefined || this.#firstLive === undefined) return
@@ -47,7 +47,7 @@ export class BreakPanel {
     void this.#offerRestart()
   }
 
-  /** With each response: what comes up to this number is a replay. */
+  /** With each response: numbers up to this one are a replay. */
   connected(response: Response): void {
     this.#publishedBefore = Number(response.headers.get('X-Beat'))
     this.#lagging = false

@@ -22,7 +22,7 @@ export interface ChartOptions {
 /** Columns: times in seconds, then the values of each series. */
 export type Columns = [number[], ...(number | null)[][]]
 
-/** A chart over the last so many seconds that is as large as its host, in the colours of the page. */
+/** A chart of the last seconds, as large as its host, in the colours of the page. */
 export class Chart {
   readonly #plot: uPlot
   #data: Columns | undefined

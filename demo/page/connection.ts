@@ -1,7 +1,7 @@
 import { type Connection as Client, connect } from '../../src/client/index.ts'
 import type { Channels } from '../channels.ts'
 
-/** This page, to the server: a random word that nobody else knows. */
+/** Identifies this page to the server: a secret random word. */
 export const visitor = [...crypto.getRandomValues(new Uint8Array(12))]
   .map((n) => n.toString(36).padStart(2, '0'))
   .join('')
@@ -12,7 +12,7 @@ export interface Heard {
   readonly id: string
 }
 
-/** What the page hears of what the bytes do, before anybody has parsed them. */
+/** The events of the raw bytes, before they are parsed. */
 export interface Wire {
   /** A response has begun. */
   head(response: Response): void
@@ -67,7 +67,7 @@ function overhear(response: Response, wire: Wire): Response {
   return new Response(response.body.pipeThrough(passing), { status, statusText, headers })
 }
 
-/** Asks the server for something in the name of this page. Throws with what it answers if it refuses. */
+/** Sends a request in the name of this page. Throws the reason of a refusal. */
 export async function ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<Response> {
   const response = await fetch(`${path}?visitor=${visitor}`, {
     method,

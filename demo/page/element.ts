@@ -13,7 +13,7 @@ export function make(name: string, text = '', className = ''): HTMLElement {
   return made
 }
 
-/** Puts an item first, and lets go of the oldest past `most`. */
+/** Inserts an item first, and removes the oldest beyond `most`. */
 export function prepend(list: Element, item: Element, most: number): void {
   list.prepend(item)
   while (list.childElementCount > most) list.lastElementChild!.remove()

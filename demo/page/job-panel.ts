@@ -34,7 +34,7 @@ export class JobPanel {
     })
   }
 
-  /** A job ends with the process that it runs in, and a process that was killed tells nobody. */
+  /** A job ends with its process, and a killed process reports nothing. */
   async #stillThere(): Promise<void> {
     const id = this.#job
     if (id === undefined) return

@@ -3,7 +3,7 @@ import { element, make } from './element.ts'
 
 const LINES = 200
 
-/** The lines of a file as they are appended. Stays at the end unless somebody has scrolled away from it. */
+/** The lines of a file as they are appended. Stays at the end unless the visitor has scrolled away. */
 export function showLog({ hear }: Connection): void {
   const log = element('log')
   hear('server', ({ log: file }) => {

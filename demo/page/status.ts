@@ -24,10 +24,8 @@ export function showStatus({ client, hear }: Connection): void {
     lostAt ??= Date.now()
     show('reconnecting', 'Reconnecting …')
   })
-  // Told after it has opened, where the log no longer has what was missed.
-  client.on('gap', ({ channels }) =>
-    show('live', `Live again, and told what is missing of ${channels.length} channels`),
-  )
+  // Emitted after the open, if the log no longer has the missed events.
+  client.on('gap', ({ channels }) => show('live', `Live again, with missing events on ${channels.length} channels`))
   client.on('closed', () => show('closed', 'Closed by the server. Reload the page to try again.'))
   hear('server', ({ pid, startedAt, node, broker }) => {
     const log = broker === 'sqlite' ? 'its log in SQLite' : 'its log in memory'

@@ -7,17 +7,17 @@ export interface Counts {
   gaps: number
 }
 
-/** Counts numbers as they arrive. A hole that no gap has told of is a loss. */
+/** Counts numbers as they arrive. A missing number without a gap is a loss. */
 export class Tally {
   readonly counts: Counts = { received: 0, replayed: 0, duplicated: 0, lost: 0, gaps: 0 }
   #last: number | undefined
   #gapTold = false
 
-  /** `publishedBefore`: the last number that was published when the connection was made; what comes up to it is a replay. */
+  /** `publishedBefore`: the last number that was published before the connection; numbers up to it are a replay. */
   number(n: number, publishedBefore: number): 'live' | 'replayed' | 'duplicated' {
     const { counts } = this
     if (this.#gapTold) {
-      // What is missing was told, and a log that has begun anew counts anew.
+      // The missing numbers were reported, and a new log restarts the count.
       this.#gapTold = false
       this.#last = undefined
     }

@@ -34,7 +34,7 @@ export class TextPanel {
     this.#source.addEventListener('hub.finished', () => this.#stop('That was all of it.'))
     this.#source.onerror = () => {
       if (this.#source?.readyState === EventSource.CLOSED) this.#stop('The server does not want to read now.')
-      else this.#says.textContent = 'Interrupted. It goes on where it stopped …'
+      else this.#says.textContent = 'Interrupted. It will resume where it stopped …'
     }
   }
 

@@ -165,7 +165,7 @@ describe('the page', () => {
     try {
       await open(own.url)
       await breakIt('kill')
-      await page.getByText('Told what is missing: unknown-epoch').waitFor()
+      await page.getByText('Missing events were reported: unknown-epoch').waitFor()
       expect([await count('gaps'), await count('lost'), await count('duplicated')]).toEqual([1, 0, 0])
       expect(complaints()).toEqual([])
     } finally {
@@ -238,7 +238,7 @@ describe('the panels', () => {
     await page.getByRole('button', { name: 'Read to me' }).click()
     await page.locator('#text').filter({ hasText: 'Server-Sent Events for Express' }).waitFor()
     proxy.cut()
-    await page.getByText('It goes on where it stopped').waitFor()
+    await page.getByText('It will resume where it stopped').waitFor()
     await page
       .locator('#text')
       .filter({ hasText: /^# express-sse-hub\s+Server-Sent Events for Express.*import/s })

@@ -223,7 +223,7 @@ describe('encodeEnvelope', () => {
     )
   })
 
-  it('tells text from JSON', () => {
+  it('distinguishes text from JSON', () => {
     expect(encodeEnvelope('a', 'tick', '5', false)).toBe('{"channel":"a","event":"tick","data":"5"}')
     expect(encodeEnvelope('a', undefined, '5', true)).toBe('{"channel":"a","data":5}')
   })

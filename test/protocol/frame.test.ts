@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { encodedLength, Frame } from '../../src/protocol/frame.ts'
 
-/** RFC 9112 section 7.1: the data of a chunk, and what is left after it. */
+/** RFC 9112 section 7.1: the data of a chunk, and the rest after it. */
 function readChunk(body: Buffer): { data: Buffer; rest: Buffer } {
   const end = body.indexOf('\r\n')
   const size = body.subarray(0, end).toString('latin1')

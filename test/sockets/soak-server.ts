@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import express from 'express'
 import { ChannelHub, memoryBroker } from '../../src/index.ts'
 
-// The server of soak.test.ts, in a process of its own: the clients must not share its event loop or its memory.
+// The server of soak.test.ts, in a separate process: the clients must not share its event loop or its memory.
 
 export interface SoakOptions {
   readonly channels: number

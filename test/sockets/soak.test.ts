@@ -93,7 +93,7 @@ class Client {
     })
   }
 
-  /** Cuts the connection and comes back, as an EventSource does. */
+  /** Cuts the connection and reconnects, as an EventSource does. */
   async reconnect(): Promise<void> {
     this.#cut()
     await this.connect()
@@ -205,7 +205,7 @@ async function soak(options: Soak): Promise<{ gaps: number; received: number; co
   for (const client of lagging) client.resume()
   // Those who were cut before the first event of a channel begin there: the channel's last number is what counts.
   const complete = (client: Client) => [...client.last].every(([channel, n]) => n === last[channel])
-  await eventually('everybody has everything', () => clients.every(complete))
+  await eventually('every client has every event', () => clients.every(complete))
   const total = { gaps: 0, received: 0, connects: 0 }
   for (const client of clients) {
     total.gaps += client.gaps
@@ -218,7 +218,7 @@ async function soak(options: Soak): Promise<{ gaps: number; received: number; co
   return total
 }
 
-it('nobody loses anything, hears it twice or out of order, whatever is cut', { timeout: 300_000 }, async () => {
+it('no client loses an event, or receives it twice or out of order, after any cut', { timeout: 300_000 }, async () => {
   const total = await soak({
     seed: 1,
     clients: 1_000 * SCALE,
@@ -233,8 +233,8 @@ it('nobody loses anything, hears it twice or out of order, whatever is cut', { t
   expect(total.connects).toBeGreaterThan(1_000 * SCALE)
 })
 
-it('those whom history has left behind are told exactly that', { timeout: 300_000 }, async () => {
-  // Larger than what sockets and memory hold for those who pause.
+it('clients that history has left behind receive an exact gap', { timeout: 300_000 }, async () => {
+  // Larger than the buffers of sockets and memory for clients that pause.
   const total = await soak({
     seed: 2,
     clients: 200 * SCALE,
@@ -264,7 +264,7 @@ it('a reader that never reads costs one buffer', { timeout: 300_000 }, async () 
       channels: 1,
       acknowledged: true,
     })
-  // History, memory and buffers fill first; what is measured after that is the reader's alone.
+  // History, memory and buffers fill first; later growth belongs to the reader alone.
   await publish(2_000)
   dead.pause()
   await publish(500)

@@ -1,4 +1,4 @@
-// A certificate that nobody trusts, for servers on loopback. It protects nothing.
+// An untrusted certificate, for servers on loopback. It protects nothing.
 
 export const key = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgV3ydvSands2CeOYj

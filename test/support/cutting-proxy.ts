@@ -1,21 +1,21 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
-/** A hop between client and server that does to the connections through it what it is told to. */
+/** A hop between client and server that a test can cut, hold and release. */
 export interface CuttingProxy {
   readonly url: string
   /** Cuts them in the middle of whatever they carry, or those alone that are stalled. Returns how many there were. */
   cut(stalled?: 'stalled'): number
-  /** Keeps them, and delivers nothing of what the server says on them any more, its end neither. */
+  /** Keeps them, and delivers no more bytes of the server, not even its end. */
   stall(): number
-  /** Collects what the server says on them, until `flow`. */
+  /** Holds back the bytes of the server on them, until `flow`. */
   hold(): number
-  /** Delivers what was held back, at once. */
+  /** Delivers the bytes that were held back, at once. */
   flow(): void
   close(): Promise<void>
 }
 
-/** One connection of a client, and what becomes of what the server says on it. */
+/** One connection of a client, and the state of the server's bytes on it. */
 interface Link {
   readonly client: Socket
   readonly upstream: Socket

@@ -9,14 +9,14 @@ import { type OpenStream, type OpenStreamOptions, openStream } from '../../src/t
 
 export type Handler = (req: IncomingMessage, res: ServerResponse) => void
 
-/** Everything that serves a handler. What a stream does must not depend on it. */
+/** The servers for a handler. The behaviour of a stream must not depend on the server. */
 export const SERVERS: readonly (readonly [name: string, app: (handler: Handler) => RequestListener])[] = [
   ['node:http', (handler) => handler],
   ['Express 5', (handler) => express().use(handler)],
   ['Express 4', (handler) => express4().use(handler)],
 ]
 
-/** One request and its response, with the stream that nobody has used yet. */
+/** One request and its response, with an unused stream. */
 export interface Exchange extends AsyncDisposable {
   readonly req: IncomingMessage
   readonly res: ServerResponse

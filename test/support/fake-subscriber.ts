@@ -3,7 +3,7 @@ import type { CloseReason } from '../../src/errors.ts'
 import type { Subscriber, SubscriberOwner } from '../../src/hub/subscriber.ts'
 import type { Frame } from '../../src/protocol/frame.ts'
 
-/** A stream without a socket, whose peer reads, stalls and leaves as it is told. */
+/** A stream without a socket, whose peer reads, stalls and leaves under the control of the test. */
 export class FakeSubscriber implements Subscriber {
   state: 'idle' | 'open' | 'closed' = 'idle'
   readonly lastEventId: string
@@ -53,7 +53,7 @@ export class FakeSubscriber implements Subscriber {
     const text = frame.bytes.toString()
     this.text += text
     this.#parser.feed(text)
-    // One write is more than any mark: whoever goes on writing to a stalled peer is found out.
+    // One write exceeds any mark, so a further write to a stalled peer is detected.
     if (this.#stalled) this.bufferedBytes += 1_000_000
     return !this.#stalled
   }

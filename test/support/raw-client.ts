@@ -1,9 +1,9 @@
 import { connect, type Socket } from 'node:net'
 
-/** A TCP client that sends what it is told to and shows every byte it gets. */
+/** A TCP client that sends given bytes and shows every byte it receives. */
 export class RawClient implements Disposable {
   readonly socket: Socket
-  /** Resolves when the connection is closed, whoever did it and however. */
+  /** Resolves when the connection is closed, by either side and in any way. */
   readonly closed: Promise<void>
   readonly #chunks: Buffer[] = []
 
@@ -31,7 +31,7 @@ export class RawClient implements Disposable {
   }
 
   get received(): string {
-    // In one piece from now on, so that asking again costs no more than what came since.
+    // In one piece from now on, so that the next call costs only the new bytes.
     if (this.#chunks.length > 1) this.#chunks.splice(0, this.#chunks.length, Buffer.concat(this.#chunks))
     return this.#chunks[0]?.toString('utf8') ?? ''
   }
@@ -53,7 +53,7 @@ export class RawClient implements Disposable {
     return this.received
   }
 
-  /** Goes away without a word. */
+  /** Leaves silently. */
   reset(): void {
     this.socket.resetAndDestroy()
   }

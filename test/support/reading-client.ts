@@ -16,8 +16,8 @@ interface Gap {
 }
 
 /**
- * What one client knows after any number of connections: which events it got, in order, and which it was told are gone.
- * It sees what an EventSource sees: types, data, IDs.
+ * The knowledge of one client after any number of connections: the events it received, in order, and the reported
+ * losses. It sees the same as an EventSource: types, data, IDs.
  */
 export class ReadingClient {
   readonly #matches: (channel: string) => boolean
@@ -25,7 +25,7 @@ export class ReadingClient {
   lastEventId = ''
   /** Where its first connection began; undefined before that. */
   start: number | undefined
-  /** The last event received or told as gone, by channel. */
+  /** The last event received or reported as lost, by channel. */
   readonly #settled = new Map<string, number>()
   #last = -1
   readonly problems: string[] = []
@@ -78,7 +78,7 @@ export class ReadingClient {
     }
   }
 
-  /** At the end, when nothing is under way any more: everything has arrived, or was told. */
+  /** At the end, when nothing is in progress: every event has arrived or was reported as lost. */
   finish(): void {
     if (this.start === undefined) return void this.problems.push('never began')
     const channels = new Set(this.#truth.events.map(({ channel }) => channel).filter(this.#matches))

@@ -5,20 +5,20 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
-/** A script in a process of its own. */
+/** A script in a separate process. */
 export interface Running {
   /** The next line that it prints, without its end. Rejects when it has ended. */
   line(): Promise<string>
   /** Its exit code. */
   readonly exited: Promise<number | null>
-  /** Ends it, and what it has started, if it has not ended by itself. */
+  /** Ends it and its children, if it has not ended on its own. */
   stop(): Promise<void>
 }
 
 /** Runs a script of the repository: TypeScript with tsx, anything else as what its first line says. */
 export function runScript(file: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Running {
   const [command, ...first] = file.endsWith('.ts') ? [process.execPath, '--import', 'tsx', file] : [file]
-  // A group of its own, because a shell script has children.
+  // A separate process group, because a shell script has children.
   const child = spawn(command!, [...first, ...args], {
     cwd: ROOT,
     env: { ...process.env, ...env },
@@ -42,7 +42,7 @@ export function runScript(file: string, args: readonly string[] = [], env: NodeJ
       try {
         process.kill(-child.pid!, 'SIGTERM')
       } catch {
-        // It has ended by itself.
+        // It has ended on its own.
       }
       await exited
     },

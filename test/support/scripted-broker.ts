@@ -32,9 +32,9 @@ interface PendingRead {
 /**
  * A broker on a log far away, in which everything that takes time is a step taken by hand: an append, its hand-over, the
  * confirmation of a subscription, the moment at which a read looks at the log, and the moment its answer arrives. It
- * does no more than the interface promises: what was appended before a selector was confirmed is never handed over.
+ * does no more than the interface promises: events from before a selector was confirmed are never handed over.
  *
- * Written as plainly as possible, by looking at the whole log each time: it is what the hub is compared with.
+ * As plain as possible, with a search of the whole log each time: the hub is compared with it.
  */
 export class ScriptedBroker implements Broker {
   epoch = 'AAAAAA'
@@ -97,7 +97,7 @@ export class ScriptedBroker implements Broker {
 
   // -- the steps --
 
-  /** An append by somebody else. */
+  /** An append by another node. */
   append(channel: string): StoredEvent {
     const fields = encodeFields(undefined, `${channel} ${this.#seq + 1}`)
     const none = { event: undefined, conflationKey: undefined, idempotencyKey: undefined }
@@ -105,7 +105,7 @@ export class ScriptedBroker implements Broker {
     return this.#append({ channel, data, json: false, fields, bytes: encodedLength(fields), ...none })
   }
 
-  /** Hands over the next `count` events of the log, as far as anybody is to hear of them. */
+  /** Hands over the next `count` events of the log, if a selector matches them. */
   handOver(count = Number.POSITIVE_INFINITY): void {
     const next = this.log.filter(({ event }) => event.seq > this.#handed).slice(0, count)
     if (next.length === 0) return
@@ -114,13 +114,13 @@ export class ScriptedBroker implements Broker {
     this.#listener!.events(batch, this.top)
   }
 
-  /** The link broke, and what was not handed over never will be. */
+  /** The link broke: events that were not handed over are never handed over. */
   breakLink(): void {
     this.#handed = this.#seq
     this.#listener!.suspect(this.top)
   }
 
-  /** The log lets go of the oldest event that it kept of a channel. */
+  /** The log deletes the oldest kept event of a channel. */
   trim(channel: string): void {
     const oldest = this.log.find(({ event, kept }) => kept && event.channel === channel)
     if (oldest !== undefined) oldest.kept = false
@@ -193,7 +193,7 @@ export class ScriptedBroker implements Broker {
     if (after === undefined) return { status: 'ok', from: end, items: [], upto: end, end: true }
     if (after.epoch !== this.epoch) return { status: 'unknown-epoch', from: end, items: [], upto: end, end: true }
     if (after.seq > this.#seq) return { status: 'diverged', from: end, items: [], upto: end, end: true }
-    // Of each run of missing events of a channel the last is told, in its own place.
+    // Each run of missing events of a channel is one loss, in the place of its last event.
     const items: (StoredEvent | Loss)[] = []
     const mine = this.log.filter(({ event }) => event.seq > after.seq && selector.matches(event.channel))
     for (const { event, kept } of mine) {

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A server on a free port of the loopback interface. Disposing of it cuts what is still connected. */
+/** A server on a free port of the loopback interface. Disposing of it cuts open connections. */
 export interface Served extends AsyncDisposable {
   readonly server: Server
   readonly port: number

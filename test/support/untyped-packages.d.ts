@@ -1,6 +1,6 @@
-// Packages that tests use and that bring no types of their own.
+// Packages that tests use and that have no types.
 declare module 'express-4' {
-  // Seen with the types of 5: what the tests use of it is the same in both.
+  // With the types of 5: the parts that the tests use are the same in both.
   import express from 'express'
   export default express
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/index.ts'
 
 describe('manualClock', () => {
-  it('stands still by itself', async () => {
+  it('does not move on its own', async () => {
     const clock = manualClock({ now: 1_000 })
     let fired = false
     clock.setTimeout(() => {
@@ -62,7 +62,7 @@ describe('manualClock', () => {
     expect(calls).toBe(6)
   })
 
-  it('clears nothing for what is no timer', () => {
+  it('clears nothing for an unknown timer', () => {
     const clock = manualClock()
     clock.setTimeout(() => {}, 1)
     clock.clearTimeout(undefined)
@@ -96,7 +96,7 @@ describe('manualClock', () => {
     () => manualClock().advance(-1),
     () => manualClock().advance(Number.POSITIVE_INFINITY),
     () => manualClock().setWallTime(Number.NaN),
-  ])('refuses what is no time: %s', (wrong) => {
+  ])('refuses an invalid time: %s', (wrong) => {
     expect(wrong).toThrow(TypeError)
   })
 })

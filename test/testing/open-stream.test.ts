@@ -57,7 +57,7 @@ describe('openStream', () => {
     expect(s.text()).toBe('data: c\n\n')
   })
 
-  it('keeps what was received when the connection is cut, then rejects', async () => {
+  it('keeps received events when the connection is cut, then rejects', async () => {
     const app = streamOf('data: a\n\ndata: b\n\n')
     await using s = await openStream(app, '/')
     await s.next()
@@ -70,7 +70,7 @@ describe('openStream', () => {
     await expect(s.next()).rejects.toThrow('The stream has ended.')
   })
 
-  it('rejects those who wait when the server ends the stream', async () => {
+  it('rejects waiting calls when the server ends the stream', async () => {
     const app = streamOf('data: a\n\n')
     await using s = await openStream(app, '/')
     await s.next()
@@ -156,7 +156,7 @@ describe('openStream', () => {
     await expect(none.next()).rejects.toThrow('Nothing was received, status 200.')
   })
 
-  it('rejects when nobody answers, when the answer never ends, and when there is no server', async () => {
+  it('rejects without an answer, with an endless answer, and without a server', async () => {
     await expect(openStream(() => {}, '/late', { timeoutMs: 30 })).rejects.toThrow(
       'GET /late was not answered within 30 ms.',
     )
@@ -178,7 +178,7 @@ describe('openStream', () => {
     await expect(s.next()).rejects.toThrow('Nothing was received, status 0.')
   })
 
-  it('refuses what cannot be requested, and closes the server it made', async () => {
+  it('refuses an invalid request, and closes the server it made', async () => {
     await expect(openStream('nonsense', '/')).rejects.toThrow('Invalid URL')
     await expect(openStream('https://localhost', '/')).rejects.toThrow('Protocol "https:" not supported')
     await expect(openStream(() => {}, 'http://[')).rejects.toThrow('Invalid URL')

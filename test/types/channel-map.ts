@@ -62,11 +62,11 @@ typed.publish(anything, { title: 'Hello' })
 typed.publish('price.usd.eur', { cents: 1 })
 // @ts-expect-error one token less
 typed.publish('price', { cents: 1 })
-// @ts-expect-error a pattern is no channel, though it is a key
+// @ts-expect-error a pattern is not a channel, although it is a key
 typed.publish('price.*', { cents: 1 })
 // @ts-expect-error nor this one
 typed.publish('user.>', { userId: '7' })
-// @ts-expect-error an option that there is none of
+// @ts-expect-error an unknown option
 typed.publish('news', { title: 'Hello' }, { evnet: 'headline' })
 
 // -- publishAll: every item by its own channel

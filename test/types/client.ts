@@ -12,7 +12,7 @@ interface Channels {
 
 const connection = connect<Channels>('/channels', { channels: ['news', 'price.*'] })
 
-// -- events: the channel tells which data there is
+// -- events: the channel determines the type of the data
 
 connection.on('event', (event) => {
   if (event.channel === 'news') expectType<true>(true as Equal<typeof event.data, { title: string }>)
@@ -31,7 +31,7 @@ connection.channel('>', ({ data }) => expectType<true>(true as Equal<typeof data
 // @ts-expect-error not a channel of the map
 connect<Channels>('/channels', { channels: ['nope'] })
 
-// -- what else it tells
+// -- other events
 
 connection.on('gap', (gap) => expectType<ReceivedGap>(gap))
 connection.on('resumed', ({ channels }) => expectType<readonly string[]>(channels))

@@ -74,7 +74,7 @@ app.post('/answer', async (req, res) => {
   if (body !== null) await res.sse.stream(body)
   await res.sse.stream(['a', 'b'])
   await res.sse.stream(Promise.resolve([1, 2]))
-  // @ts-expect-error a number is no source
+  // @ts-expect-error a number is not a source
   await res.sse.stream(5)
 })
 declare const bytes: ReadableStream<Uint8Array>
@@ -90,7 +90,7 @@ app.use(
 )
 router.use('/channels', hub.router({ channels: ['>'], publish: 'anyone', subscribe: 'anyone' }))
 
-// A hook may ask for what a middleware before it has put on the request.
+// A hook may require a property that an earlier middleware has put on the request.
 interface UserRequest extends Request {
   user: { id: string; editor: boolean }
 }
@@ -102,7 +102,7 @@ app.use('/b', hub.router({ channel: async (req: UserRequest) => `user.${req.user
 app.use('/c', hub.channel('news').router({ publish: isEditor }))
 // @ts-expect-error a middleware by mistake: it answers by `next`
 hub.router({ channels: ['news'], publish: (_req: Request, _res: Response, next: NextFunction) => next() })
-// @ts-expect-error a user is no answer
+// @ts-expect-error a user is not a verdict
 hub.router({ channels: ['news'], publish: (req: UserRequest) => req.user })
 // @ts-expect-error only 'anyone'
 hub.router({ channels: ['news'], publish: 'everyone' })
