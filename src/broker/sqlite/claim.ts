@@ -8,7 +8,10 @@ import { PATIENCE_MS } from './log/lock.ts'
 /** The logs that are open in this process, `Symbol.for`: a second copy of the package shares them. */
 const OPEN = Symbol.for('express-sse-hub.sqlite.open')
 
-/** Claims a log for one broker of this process; returns the function that gives it back. Waits for a broker that closes. */
+/**
+ * Claims a log for one broker of this process. Returns the function that releases it. Waits for a broker that is
+ * closing.
+ */
 export async function claimFile(file: string): Promise<() => void> {
   const shared = globalThis as { [OPEN]?: Set<string> }
   shared[OPEN] ??= new Set<string>()

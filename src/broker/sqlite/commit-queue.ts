@@ -2,10 +2,10 @@ import { SseError } from '../../errors.ts'
 import type { Group, Outcome } from '../broker.ts'
 import { type Batch, packEvents } from './log/batch.ts'
 
-/** The most that one commit takes, except for a single larger call. */
+/** The maximum of one commit, except for a single larger call. */
 const MAX_EVENTS = 1_000
 const MAX_BYTES = 1_048_576
-/** The most that may wait for a slow disk, in bytes of encoded text. */
+/** The maximum that may wait for a slow disk, in bytes of encoded text. */
 export const MAX_WAITING_BYTES = 67_108_864
 
 /** One call of `publish`. */
@@ -27,12 +27,12 @@ export class CommitQueue {
     return this.#calls.length === 0
   }
 
-  /** Adds a call, and resolves with its outcomes. Rejects at once when too much is waiting. */
+  /** Adds a call, and resolves with its outcomes. Rejects at once if too many bytes wait. */
   add(groups: readonly Group[]): Promise<readonly Outcome[]> {
     const batch = packEvents(groups)
     const bytes = groups.reduce((sum, group) => sum + group.reduce((sum, { bytes }) => sum + bytes, 0), 0)
     if (this.#bytes + bytes > MAX_WAITING_BYTES && this.#calls.length > 0) {
-      const detail = 'The disk of the log does not keep up: too much is waiting for it.'
+      const detail = 'The disk of the log is too slow: too many events wait for it.'
       return Promise.reject(new SseError('ERR_SSE_BROKER_UNAVAILABLE', detail))
     }
     return new Promise((resolve, reject) => {

@@ -8,7 +8,7 @@ import { countAppended, outcomesOf, storedEvents } from './receipts.ts'
 import type { Opened, WriterRequest } from './thread/protocol.ts'
 import { type Thread, ThreadDied } from './thread/thread.ts'
 
-/** How often all channels are looked at for expired rows. */
+/** The interval at which all channels are checked for expired rows. */
 const SWEEP_MS = 60_000
 const MIN_BACK_OFF_MS = 100
 const MAX_BACK_OFF_MS = 5_000
@@ -28,8 +28,8 @@ export interface CommitsHost {
 }
 
 /**
- * Group commit that clocks itself: whenever the thread that writes is idle, it gets all that has come meanwhile as one
- * batch. No timer, so a quiet log commits at once and a busy one in large steps. Exactly one batch is in progress.
+ * Group commit without a timer: whenever the writing thread is idle, it gets all waiting calls as one batch. So a quiet
+ * log commits at once, and a busy one in large steps. Exactly one batch is in progress.
  */
 export class Commits {
   readonly #host: CommitsHost
@@ -38,7 +38,7 @@ export class Commits {
   /** `down`: the last attempt to open the log failed, and another one is due. */
   #state: 'opening' | 'open' | 'down' | 'closed' = 'opening'
   readonly #queue = new CommitQueue()
-  /** The calls of the batch in progress, or of one whose outcome the next opening tells. */
+  /** The calls of the batch in progress, or of one whose outcome the next opening reports. */
   #inProgress: readonly Call[] = []
   #busy = false
   /** The end of the log, as far as the writer reported it. */
@@ -49,7 +49,7 @@ export class Commits {
   #sweepDue = true
   #timer: unknown
   #backOffMs = MIN_BACK_OFF_MS
-  /** Why the log is down. */
+  /** The reason why the log is down. */
   #reason: unknown
   #idle: (() => void)[] = []
 
@@ -79,7 +79,7 @@ export class Commits {
     return outcomes
   }
 
-  /** Resolves when this life of the log is one that is remembered, so that a position of it can be given out. */
+  /** Resolves when the log remembers its current life, so that a position of it can be given out. */
   async rememberEpoch(): Promise<void> {
     if (this.#isEpochRemembered) return
     if (this.#isDown) throw unavailable(this.#reason)
@@ -116,14 +116,14 @@ export class Commits {
     }
   }
 
-  /** Gives the thread what comes next, if it is idle. */
+  /** Gives the thread its next request, if it is idle. */
   #next(): void {
     if (this.#busy) return
     if (this.#state === 'open') {
       if (this.#epochWaiters.length > 0 && !this.#isEpochRemembered)
         return this.#ask({ do: 'rememberEpoch', time: this.#host.time() })
       if (!this.#queue.isEmpty) return this.#append()
-      // What is being closed is not swept.
+      // A log that is closing is not swept.
       if (this.#sweepDue && this.#idle.length === 0) return this.#ask({ do: 'sweep', time: this.#host.time() })
     }
     if (this.#queue.isEmpty) for (const fn of this.#idle.splice(0)) fn()
@@ -171,7 +171,7 @@ export class Commits {
     }
   }
 
-  /** The thread has refused, and stays usable. Its next answer tells an outcome that is unknown now. */
+  /** The thread refused the request, and stays usable. Its next answer reports an outcome that is unknown now. */
   #failed(request: Extract<WriterRequest, { time: number }>, error: unknown): void {
     const calls = this.#inProgress
     this.#inProgress = []
@@ -182,7 +182,7 @@ export class Commits {
     this.#next()
   }
 
-  /** The thread ended without an answer to the request in progress: another one is started and asked. */
+  /** The thread ended without an answer to the request in progress: another thread is started and asked. */
   #reopen(reason: unknown): void {
     if (this.#state === 'closed') return
     this.#state = 'opening'

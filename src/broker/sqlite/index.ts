@@ -5,9 +5,9 @@ export type { HistoryOptions, RetentionOptions } from '../retention.ts'
 export type { SqliteBroker, SqliteBrokerOptions }
 
 /**
- * A log in a SQLite file: nothing is lost by a restart, a crash, or a deploy, and a client that comes back goes on where
- * it was. One file serves one hub of one process. It needs Node 22.13 or newer, or `better-sqlite3` 12 beside this
- * package. Throws a TypeError that names a wrong option; what is wrong with the file rejects `hub.ready()`.
+ * A log in a SQLite file: a restart, a crash or a deploy loses nothing, and a client that reconnects resumes where it
+ * stopped. One file serves one hub of one process. It needs Node 22.13 or newer, or `better-sqlite3` 12 beside this
+ * package. Throws a TypeError that names an invalid option. A problem with the file rejects `hub.ready()`.
  */
 export function sqliteBroker(options: SqliteBrokerOptions): SqliteBroker {
   return new SqliteLogBroker(resolveSqliteOptions(options))

@@ -9,16 +9,17 @@ import type { ThreadData } from './thread/protocol.ts'
 /** Options of `sqliteBroker()`. */
 export interface SqliteBrokerOptions {
   /**
-   * Where the log is: a path, resolved when the broker is made. The file is made when it is not there; its folder has to
-   * be, on a local disk. SQLite puts `-wal` and `-shm` beside it, this broker `-lock`: together they are the log.
+   * The path of the log, resolved when the broker is made. The file is created if it does not exist; its folder must
+   * exist, on a local disk. SQLite puts `-wal` and `-shm` beside it, and this broker `-lock`: together they are the
+   * log.
    */
   file: string
-  /** How much is kept for those who come back. The same as of the memory broker. */
+  /** Limits of the events that are kept for clients that reconnect. The same as for the memory broker. */
   history?: HistoryOptions | undefined
   /**
-   * When a publish is acknowledged. `'full'` (default): it is on the disk, and a power failure loses nothing. `'normal'`:
-   * it is with the operating system; a crash of the process loses nothing, a power failure may lose the last commits,
-   * which is told as a gap.
+   * The moment at which a publish is acknowledged. `'full'` (default): it is on disk, and a power failure loses
+   * nothing. `'normal'`: it is with the operating system. A crash of the process loses nothing; a power failure may
+   * lose the last commits, which is reported as a gap.
    */
   durability?: 'full' | 'normal' | undefined
   /** Time. Default: the system's. */
@@ -29,7 +30,7 @@ export interface SqliteBrokerOptions {
 export interface SqliteBrokerSettings {
   readonly data: Omit<ThreadData, 'role'>
   readonly clock: Clock
-  /** The module that its threads run. Undefined: the one of this package. */
+  /** The module of its threads. Undefined: the module of this package. */
   readonly worker?: URL | undefined
 }
 
@@ -39,9 +40,9 @@ export function resolveSqliteOptions(options: SqliteBrokerOptions): SqliteBroker
   const of = 'sqliteBroker()'
   const { file, history, durability, clock } = optionsObject(of, options, ['file', 'history', 'durability', 'clock'])
   if (typeof file !== 'string' || file === '' || file.includes('\0') || file === ':memory:') {
-    throw new TypeError("The option file is the path of a file, such as 'data/hub.db'.")
+    throw new TypeError("Option `file` must be the path of a file, such as 'data/hub.db'.")
   }
-  // The threads resolve it again; here it is checked.
+  // The threads resolve the options again; this call checks them.
   resolveHistoryOptions(history)
   return {
     data: { file: resolve(file), history, durability: choiceOption('durability', durability, 'full', DURABILITIES) },

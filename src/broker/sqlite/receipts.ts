@@ -40,7 +40,7 @@ export function storedEvents(
   return stored
 }
 
-/** How many events were appended. */
+/** The number of appended events. */
 export function countAppended(outcomes: readonly Outcome[]): number {
   let count = 0
   for (const outcome of outcomes) {

@@ -17,27 +17,25 @@ import { findWorker, Thread } from './thread/thread.ts'
 /** A broker whose log is a SQLite file. */
 export interface SqliteBroker extends Broker {
   /**
-   * Writes a copy of the log as it is at a moment of this call into a new file, while publishing and reading go on. The
-   * way to copy a log that is in use: its file alone lacks what is still in the write-ahead log. Resolves when the copy is
-   * on the disk. Rejects with ERR_SSE_BROKER_UNAVAILABLE, and leaves nothing behind, when it cannot be written or is
-   * there already.
+   * Writes a copy of the log, as it is at a moment of this call, into a new file, while publishes and reads continue.
+   * Use it to copy a log in use: its file alone lacks the events in the write-ahead log. Resolves when the copy is on
+   * disk. Rejects with ERR_SSE_BROKER_UNAVAILABLE, and leaves nothing behind, if the copy cannot be written or already
+   * exists.
    */
   backup(file: string): Promise<void>
 }
 
-/**
- * The side of the broker that lives in the thread of the hub. Two threads do the work: one writes, one reads.
- */
+/** The part of the broker in the hub's thread. Two other threads do the work: one writes, one reads. */
 export class SqliteLogBroker implements SqliteBroker {
   readonly #settings: SqliteBrokerSettings
-  /** The name of this life of the log. Each opening is one, because the file may be an older copy of itself. */
+  /** The name of this life of the log. Each opening is a new life, because the file may be an older copy of itself. */
   readonly #epoch = newEpoch()
   readonly #commits: Commits
   #reader: Thread<ReaderRequest> | undefined
   #listener: BrokerListener | undefined
   #starting: Promise<Cursor> | undefined
   #closing: Promise<void> | undefined
-  /** Gives the claim on the file back. */
+  /** Releases the claim on the file. */
   #release: (() => void) | undefined
   /** The time of the log minus that of the monotonic clock: a stepped wall clock ages nothing. */
   #timeOffset = 0
@@ -60,7 +58,8 @@ export class SqliteLogBroker implements SqliteBroker {
 
   async start(listener: BrokerListener): Promise<Cursor> {
     this.#assertOpen()
-    if (this.#starting !== undefined) throw new TypeError('A broker serves one hub: make another one for another hub.')
+    if (this.#starting !== undefined)
+      throw new TypeError('A broker serves one hub: make another broker for another hub.')
     this.#starting = this.#start(listener)
     return this.#starting
   }
@@ -70,7 +69,7 @@ export class SqliteLogBroker implements SqliteBroker {
     let reader: Thread<ReaderRequest> | undefined
     try {
       this.#release = await claimFile(file)
-      // It begins at once, and opens what the writer has made.
+      // It starts at once, and opens the file that the writer has made.
       reader = this.#startReader()
       const end = await this.#commits.open()
       await reader.ask({ do: 'open' })
@@ -79,7 +78,7 @@ export class SqliteLogBroker implements SqliteBroker {
     } catch (error) {
       await Promise.all([this.#commits.close(), reader?.end()])
       this.#release?.()
-      // The detail says what is wrong, the cause where: a path is for the operator.
+      // The detail names the problem, and the cause names the path, which is only for the operator.
       const { message } = unavailable(error)
       const cause = new Error(`${describeFiles(file)}: ${message}`, { cause: error })
       throw new SseError('ERR_SSE_BROKER_UNAVAILABLE', message, { cause })
@@ -108,9 +107,9 @@ export class SqliteLogBroker implements SqliteBroker {
 
   async backup(file: string): Promise<void> {
     this.#assertStarted()
-    if (typeof file !== 'string' || file === '') throw new TypeError('backup() takes the path of a new file.')
+    if (typeof file !== 'string' || file === '') throw new TypeError('backup() must be given the path of a new file.')
     await this.#starting
-    // In a thread of its own: a large log takes its time.
+    // In a separate thread: the copy of a large log takes long.
     const thread = this.#newReader()
     try {
       await thread.ask({ do: 'backup', to: resolve(file) })
@@ -136,7 +135,7 @@ export class SqliteLogBroker implements SqliteBroker {
 
   async #read(request: Extract<ReaderRequest, { time: number }>): Promise<Page> {
     this.#assertStarted()
-    // A position that is given out has to be known after a restart.
+    // A position that is given out must be known after a restart.
     await this.#commits.rememberEpoch()
     this.#assertOpen()
     const reader = this.#reader?.isDead === false ? this.#reader : this.#startReader()
@@ -157,10 +156,10 @@ export class SqliteLogBroker implements SqliteBroker {
     }
   }
 
-  /** An event that was read. Its idempotency key is not read: only the writer needs it. */
+  /** An event from the file. Its idempotency key is not read, because only the writer needs it. */
   #stored(row: EventRow): StoredEvent {
     const { channel, seq, prev, data, json } = row
-    // Checked when it was published.
+    // It was checked when it was published.
     const type = (row.type ?? undefined) as EventType | undefined
     const fields = encodeFields(type, data)
     const event = { channel, event: type, data, json, fields, bytes: encodedLength(fields) }

@@ -39,13 +39,13 @@ describe('a file that cannot be the log', () => {
     expect(readFileSync(file, 'utf8')).toBe(text)
   })
 
-  it('is a database of something else, which stays as it is', async () => {
+  it('is a database of another program, which stays unchanged', async () => {
     const file = temporaryFile()
     const db = (await loadDriver()).open(file)
     db.exec('CREATE TABLE mine (x)')
     db.close()
     const before = readFileSync(file)
-    expect(await refusalOf(file)).toBe('The file of the log is a database of something else.')
+    expect(await refusalOf(file)).toBe('The file of the log is a database of another program.')
     expect(readFileSync(file)).toEqual(before)
   })
 
@@ -70,7 +70,7 @@ describe('a file that cannot be the log', () => {
   it('is a folder, or in none', async () => {
     const folder = temporaryFolder()
     mkdirSync(join(folder, 'hub.db'))
-    const message = /cannot be opened: its folder has to exist, and this process may write there/
+    const message = /cannot be opened: its folder must exist, and this process must be allowed to write there/
     expect(await refusalOf(join(folder, 'hub.db'))).toMatch(message)
     expect(await refusalOf(join(folder, 'missing', 'hub.db'))).toMatch(message)
   })

@@ -3,20 +3,20 @@ import type { Driver } from './driver.ts'
 import { LogProblem } from './failure.ts'
 import { openForReading } from './schema.ts'
 
-/** Copies a snapshot of the log into a new file, without its empty pages. Leaves nothing behind when it fails. */
+/** Copies a snapshot of the log into a new file, without its empty pages. Leaves nothing behind if it fails. */
 export function backup(driver: Driver, file: string, to: string): void {
   try {
     closeSync(openSync(to, 'wx'))
   } catch (error) {
     const isThere = (error as { code?: unknown }).code === 'EEXIST'
-    throw new LogProblem(`The backup ${isThere ? 'would replace a file that is there' : 'cannot be written'}.`, {
+    throw new LogProblem(`The backup ${isThere ? 'would replace an existing file' : 'cannot be written'}.`, {
       cause: error,
     })
   }
   try {
     const db = openForReading(driver, file)
     try {
-      // A copy counts as writing. SQLite writes it into a file that is empty.
+      // SQLite treats a copy as a write. It accepts an empty file as the target.
       db.exec('PRAGMA query_only = OFF')
       db.prepare('VACUUM INTO ?').run(to)
     } finally {

@@ -1,6 +1,6 @@
 import type { Group, NewEvent } from '../../broker.ts'
 
-// What goes to the writer with an append, and what comes back.
+// The data of an append to the writer, and of its answer.
 
 /** Groups of events, flat: arrays of arrays are slower to clone. */
 export interface Batch {
@@ -17,24 +17,24 @@ export interface PackedEvent extends Omit<NewEvent, 'fields'> {
 
 /** The state of a log, in every answer of the writer. */
 export interface LogState {
-  /** The end of the log before the request. After a commit in doubt it is not where the last answer left it. */
+  /** The end of the log before the request. After a commit in doubt it may differ from the end in the last answer. */
   readonly endBefore: number
-  /** There is more to sweep. */
+  /** More rows remain to be swept. */
   readonly sweepAgain: boolean
 }
 
 /** The answer to an append: every event that is not an exception has the next `seq` after `endBefore`. */
 export interface Appended extends LogState {
-  /** Of each event that was appended. */
+  /** The `prev` of each appended event. */
   readonly prevs: readonly number[]
   readonly exceptions: Exceptions | undefined
 }
 
-/** The part of a batch that was not appended. It is in the file as well, in case the answer is lost. */
+/** The part of a batch that was not appended. It is also stored in the file, in case the answer is lost. */
 export interface Exceptions {
   /** The index of each group that was refused for a key, and the channel of the key. */
   readonly refused: readonly (readonly [group: number, channel: string])[]
-  /** The index of each event that the log had already, and its ID. */
+  /** The index of each event that the log already had, and its ID. */
   readonly duplicates: readonly (readonly [event: number, epoch: string, seq: number])[]
 }
 

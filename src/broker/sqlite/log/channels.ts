@@ -1,12 +1,15 @@
 import type { ResolvedHistoryOptions, Retention } from '../../retention.ts'
 import type { Connection } from './driver.ts'
 
-/** What the writer knows of a channel. */
+/** The state of a channel, as the writer keeps it. */
 export interface ChannelState {
   readonly id: number
-  /** The `seq` of its last event, kept or not; of a new one, up to where everybody may have lost it. */
+  /**
+   * The `seq` of its last event, kept or not. For a new channel, the position up to which any subscriber may have lost
+   * its events.
+   */
   last: number
-  /** The number of its newest kept event, and where that is. */
+  /** The number of its newest kept event, and its place. */
   n: number
   tail: number
   /** The newest kept event whose number is a multiple of 16, and so on. */
@@ -16,16 +19,16 @@ export interface ChannelState {
   readonly keep: number
 }
 
-/** How many channels are held at a time. What was dropped is read again. */
+/** The number of channels in memory at a time. Dropped ones are read again. */
 const MAX_HELD = 100_000
 
-/** The channels of a log: names, and the position of the last event of each. The writer's half. */
+/** The channels of a log: their names, and the position of the last event of each. The writer's half. */
 export class Channels {
   readonly #options: ResolvedHistoryOptions
   readonly #held = new Map<string, ChannelState>()
   readonly #touched = new Set<ChannelState>()
   readonly #statements: ReturnType<typeof prepare>
-  /** The last event of any channel that was forgotten. */
+  /** The last event of any forgotten channel. */
   floor = 0
   #count = 0
 
@@ -34,7 +37,7 @@ export class Channels {
     this.#statements = prepare(db)
   }
 
-  /** Forgets what is held, which a transaction may have changed in vain. */
+  /** Forgets the state in memory, which a failed transaction may have changed. */
   reload(floor: number): void {
     this.#held.clear()
     this.#touched.clear()
@@ -42,7 +45,7 @@ export class Channels {
     this.#count = this.#statements.count.get()!['count'] as number
   }
 
-  /** Gives every channel the retention that the options say now. Whether any had another one. */
+  /** Gives every channel the retention of the current options. Returns whether any retention has changed. */
   retain(): boolean {
     let changed = false
     for (const row of this.#statements.all.all()) {
@@ -54,14 +57,14 @@ export class Channels {
     return changed
   }
 
-  /** The channel that the event `seq` is about to be appended to. */
+  /** The channel to which the event `seq` is about to be appended. */
   touch(name: string, seq: number): ChannelState {
     const channel = this.#held.get(name) ?? this.#load(name, seq)
     this.#touched.add(channel)
     return channel
   }
 
-  /** Writes what the transaction has changed. */
+  /** Writes the changes of the transaction. */
   flush(at: number): void {
     for (const { id, last, n, tail, tail16, tail256, tail4096 } of this.#touched) {
       this.#statements.update.run(last, at, n, tail, tail16, tail256, tail4096, id)
@@ -71,8 +74,8 @@ export class Channels {
   }
 
   /**
-   * Forgets channels with the oldest last event while there are too many, at most so many. Gives the number of rows that
-   * nobody finds any more, and whether there are still too many.
+   * Forgets channels with the oldest last event while there are too many, at most `most` of them. Returns the number of
+   * rows that can no longer be found, and whether there are still too many channels.
    */
   forgetExcess(most: number): { rows: number; more: boolean } {
     let rows = 0
@@ -84,7 +87,7 @@ export class Channels {
     return { rows, more: this.#count > this.#options.maxChannels }
   }
 
-  /** Forgets channels of which nothing is kept, and nothing has come for long. Whether there are more. */
+  /** Forgets channels without kept events that have been quiet for long. Returns whether there are more. */
   forgetQuiet(time: number, most: number): boolean {
     for (let left = most; left > 0; left--) {
       const oldest = this.#oldest()
@@ -101,7 +104,7 @@ export class Channels {
     if (channel === undefined) {
       const { keep, age } = columnsOf(this.#options.retentionOf(name))
       channel = { id: seq, last: this.floor, n: 0, tail: 0, tail16: 0, tail256: 0, tail4096: 0, keep }
-      // What it holds comes with the flush.
+      // Its other columns are written by the flush.
       this.#statements.insert.run(seq, name, keep, age)
       this.#count++
     }
@@ -113,7 +116,7 @@ export class Channels {
     return this.#statements.oldest.get() as unknown as Oldest | undefined
   }
 
-  /** Its rows can be many: they go little by little, and nobody finds them without it. */
+  /** It may have many rows: they are deleted gradually, and cannot be found without the channel. */
   #forget({ id, name, last }: Oldest): void {
     this.#statements.forget.run(id)
     this.#held.delete(name)
@@ -130,11 +133,11 @@ interface Oldest {
   readonly n: number
   readonly keep: number
   readonly age: number
-  /** When its newest row came; null when that is gone. */
+  /** The time of its newest row; null if that is deleted. */
   readonly kept: number | null
 }
 
-/** A retention as columns. What has no limit has one that is never reached. */
+/** A retention as columns. A missing limit becomes one that is never reached. */
 function columnsOf({ maxEvents, maxAgeMs }: Retention): { keep: number; age: number } {
   return { keep: maxEvents, age: Math.min(maxAgeMs, Number.MAX_SAFE_INTEGER) }
 }

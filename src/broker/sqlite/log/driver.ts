@@ -10,24 +10,24 @@ export interface Statement {
   all(...values: SqlValue[]): Row[]
 }
 
-/** One connection to a database. Everything is synchronous: it lives in a thread of its own. */
+/** One connection to a database. All calls are synchronous: it belongs to a separate thread. */
 export interface Connection {
   exec(sql: string): void
   prepare(sql: string): Statement
   close(): void
 }
 
-/** What opens databases. */
+/** Opens databases. */
 export interface Driver {
   open(file: string): Connection
 }
 
 export type DriverName = 'node:sqlite' | 'better-sqlite3'
 
-/** What there is no driver for. Its message says what to install. */
+/** No driver is available. The message names the package to install. */
 export class DriverMissing extends Error {}
 
-/** `node:sqlite` where this Node has it, else the optional peer `better-sqlite3`; or the one that is asked for. */
+/** `node:sqlite` if this Node has it, otherwise the optional peer `better-sqlite3`; or the requested one. */
 export async function loadDriver(name?: DriverName): Promise<Driver> {
   if (name !== 'better-sqlite3') {
     const builtin = process.getBuiltinModule?.('node:sqlite') as NodeSqlite | undefined
@@ -37,7 +37,7 @@ export async function loadDriver(name?: DriverName): Promise<Driver> {
   return loadBetterSqlite()
 }
 
-/** What is used of `node:sqlite`, which the types of the oldest Node do not have. */
+/** The used part of `node:sqlite`, which is missing in the types of the oldest supported Node. */
 interface NodeSqlite {
   readonly DatabaseSync: new (file: string) => Connection
 }
@@ -51,7 +51,7 @@ async function loadBetterSqlite(): Promise<Driver> {
   } catch (error) {
     throw new DriverMissing(install, { cause: error })
   }
-  // Loading the binary of 13 ends the process on a Node that does not know its interface.
+  // Loading the binary of 13 ends the process on a Node that lacks its interface.
   if (major > 12) throw new DriverMissing(`better-sqlite3 ${major} does not run here. ${install}`)
   try {
     const { default: Database } = await import('better-sqlite3')
@@ -77,7 +77,9 @@ export function fromColumn(value: SqlValue): string {
   return typeof value === 'string' ? value : Buffer.from(value as Uint8Array).toString()
 }
 
-/** The primary result code of SQLite: `FULL`, `BUSY`, `CORRUPT`…; undefined when the error is none of its. */
+/**
+ * The primary result code of SQLite: `FULL`, `BUSY`, `CORRUPT`…; undefined for an error that does not come from SQLite.
+ */
 export function sqliteCode(error: unknown): string | undefined {
   const { code, errcode } = error as { code?: unknown; errcode?: unknown }
   if (typeof errcode === 'number') return RESULT_CODES[errcode & 0xff] ?? 'ERROR'
@@ -85,7 +87,7 @@ export function sqliteCode(error: unknown): string | undefined {
   return undefined
 }
 
-/** [sqlite] https://www.sqlite.org/rescode.html: those that something is said about. */
+/** [sqlite] https://www.sqlite.org/rescode.html: the codes with a message of their own. */
 const RESULT_CODES: Record<number, string> = {
   5: 'BUSY',
   8: 'READONLY',

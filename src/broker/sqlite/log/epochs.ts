@@ -1,11 +1,11 @@
 import type { Connection } from './driver.ts'
 
-/** How many lives of the log are remembered: a crash loop of one a second for an hour. */
+/** The number of lives that a log remembers: a crash loop of one a second for an hour. */
 export const MAX_EPOCHS = 4_096
 
 /**
- * The lives of a log. Each opening is a new one, because the file may be an older copy of itself. It is remembered from
- * the first position on that is given out: an opening without one leaves no trace.
+ * The lives of a log. Each opening is a new one, because the file may be an older copy of itself. A life is remembered
+ * from the first position that is given out: an opening without one leaves no trace.
  */
 export class Epochs {
   readonly #name: string
@@ -21,7 +21,7 @@ export class Epochs {
     this.#remembered = this.#statements.find.get(this.#name) !== undefined
   }
 
-  /** Remembers this life. `end` is the end of the log, which is where the one before ended. */
+  /** Remembers this life. `end` is the end of the log, at which the previous life ended. */
   remember(end: number): void {
     if (this.#remembered) return
     this.#statements.end.run(end)

@@ -6,8 +6,9 @@ export class LogProblem extends Error {}
 
 /** Each result code in words for the operator. Without a path, because a detail may reach clients. */
 const MEANINGS: Record<string, string> = {
-  BUSY: 'The file of the log is in use by something else.',
-  CANTOPEN: 'The file of the log cannot be opened: its folder has to exist, and this process may write there.',
+  BUSY: 'Another program uses the file of the log.',
+  CANTOPEN:
+    'The file of the log cannot be opened: its folder must exist, and this process must be allowed to write there.',
   CORRUPT: 'The file of the log is damaged: restore a backup.',
   FULL: 'The disk of the log is full.',
   IOERR: 'The disk of the log failed.',
@@ -15,14 +16,14 @@ const MEANINGS: Record<string, string> = {
   READONLY: 'The file of the log is read-only.',
 }
 
-/** The broker cannot do what it was asked for, and nothing was kept. */
+/** The broker cannot perform the request, and nothing was kept. */
 export function unavailable(error: unknown): SseError {
   return new SseError('ERR_SSE_BROKER_UNAVAILABLE', meaningOf(error), { cause: error })
 }
 
-/** What was published may have been kept or not. */
+/** The outcome of a publish is unknown. */
 export function unknown(error: unknown): SseError {
-  const detail = `${meaningOf(error)} Whether the event was kept is not known: publish it again with the same key.`
+  const detail = `${meaningOf(error)} The event may have been kept or not: publish it again with the same key.`
   return new SseError('ERR_SSE_PUBLISH_UNKNOWN', detail, { cause: error })
 }
 

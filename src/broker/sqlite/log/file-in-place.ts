@@ -2,17 +2,20 @@ import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { LogProblem } from './failure.ts'
 
-// A log is its file, whatever path leads to it. SQLite's own locks do not see it so: they belong to a path, or to a
-// process, and the kernel drops them when any code of the process closes the same file.
+// A log is its file, under any path. SQLite's own locks do not work that way: they belong to a path, or to a process,
+// and the kernel drops them when any code of the process closes the same file.
 
-/** The path of the file itself: symbolic links are followed, also those of the folder of a file that does not exist yet. */
+/**
+ * The path of the file itself: symbolic links are resolved, including those in the folder of a file that does not exist
+ * yet.
+ */
 export function realFile(file: string): string {
   if (existsSync(file)) return realpathSync(file)
   const folder = dirname(file)
   return existsSync(folder) ? join(realpathSync(folder), basename(file)) : file
 }
 
-/** Which file a path leads to; undefined when there is none. */
+/** Identifies the file at a path; undefined if it does not exist. */
 export function inodeOf(file: string): string | undefined {
   const stats = statSync(file, { bigint: true, throwIfNoEntry: false })
   return stats === undefined ? undefined : `${stats.dev}:${stats.ino}`
@@ -23,7 +26,7 @@ export class FileInPlace {
   readonly #file: string
   readonly #inode: string | undefined
 
-  /** Throws when the file has several names: two brokers could open it without knowing of each other. */
+  /** Throws if the file has several names: two brokers could open it without noticing each other. */
   constructor(file: string) {
     this.#file = file
     this.#inode = inodeOf(file)
@@ -31,7 +34,7 @@ export class FileInPlace {
     if (names > 1) throw new LogProblem('The file of the log has several names (hard links): give it one.')
   }
 
-  /** Throws when the file was deleted or replaced: what is written to it now can never be read again. */
+  /** Throws if the file was deleted or replaced: data that is written to it now could never be read again. */
   assert(): void {
     if (inodeOf(this.#file) === this.#inode) return
     throw new LogProblem('The file of the log was deleted or replaced while it was in use: restart the process.')

@@ -2,7 +2,7 @@ import type { Cursor } from '../../../protocol/cursor.ts'
 import { KEY_LIFETIME_MS, MAX_KEYS } from '../../idempotency.ts'
 import type { Connection } from './driver.ts'
 
-/** How many rows more than the newest 100,000 there may be: they go in bulk. */
+/** The number of rows allowed beyond the newest 100,000: they are deleted in bulk. */
 const SLACK = 2_000
 
 export interface KnownKey {
@@ -10,10 +10,10 @@ export interface KnownKey {
   readonly id: Cursor
 }
 
-/** The idempotency keys of a log, in its file: a repeat is known after a restart. */
+/** The idempotency keys of a log, in its file: a repeat is recognised after a restart. */
 export class Keys {
   readonly #statements: ReturnType<typeof prepare>
-  /** The numbers of the oldest and of the newest row, and all between. */
+  /** The range of row numbers: the oldest and the newest row. */
   #first = 1
   #last = 0
 
@@ -27,7 +27,7 @@ export class Keys {
     this.#last = last ?? 0
   }
 
-  /** The event that was published under this key, if that is remembered. */
+  /** The event that was published with this key, if the log remembers it. */
   find(key: string, time: number): KnownKey | undefined {
     const row = this.#statements.find.get(key, this.#last - MAX_KEYS, time - KEY_LIFETIME_MS)
     if (row === undefined) return undefined
@@ -40,7 +40,7 @@ export class Keys {
     if (this.#last - this.#first >= MAX_KEYS + SLACK) this.#dropUpTo(this.#last - MAX_KEYS)
   }
 
-  /** Drops keys that are too old, at most so many. Whether there may be more. */
+  /** Deletes expired keys, at most `most` of them. Returns whether there may be more. */
   dropOld(time: number, most: number): boolean {
     const { last } = this.#statements.old.get(most, time - KEY_LIFETIME_MS) as { last: number | null }
     if (last === null) return false

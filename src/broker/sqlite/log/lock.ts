@@ -2,13 +2,13 @@ import { type Connection, type Driver, sqliteCode } from './driver.ts'
 import { LogProblem } from './failure.ts'
 import { open } from './schema.ts'
 
-/** How long to wait for a process that is about to let go. */
+/** The wait for a process that is about to release the log. */
 export const PATIENCE_MS = 1_000
 
 /**
- * Makes this the only broker of a log: an exclusive transaction on an empty database beside it, until it is closed. The
- * kernel takes it away from a process that dies, however it dies. The file itself cannot be locked so, because a
- * connection that reads goes with the one that writes.
+ * Makes this the only broker of a log, until the lock is closed: an exclusive transaction on an empty database beside
+ * it. The kernel releases it when the process dies, in every case. The file itself cannot be locked like this, because
+ * the reading connection must work beside the writing one.
  */
 export function lock(driver: Driver, file: string): Connection {
   const db = open(driver, `${file}-lock`)

@@ -1,12 +1,12 @@
 import type { Loss, Page } from '../../broker.ts'
 
-/** A selector as it goes to the thread that reads. */
+/** A selector in the form for the reading thread. */
 export interface Names {
   readonly channels: readonly string[]
   readonly patterns: readonly string[]
 }
 
-/** A page as it comes from that thread. */
+/** A page in the form from that thread. */
 export interface PageRows {
   readonly status: Page['status']
   readonly from: number

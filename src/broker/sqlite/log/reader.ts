@@ -15,10 +15,10 @@ import {
   LostSeries,
 } from './series.ts'
 
-/** The characters of a pattern that every channel it stands for begins with. */
+/** The literal prefix of all channels that a pattern matches. */
 const LITERAL = /^(?:[^*>.]+\.)*/
 
-/** A page of many channels that was cut: the next one goes on with what was found for it. */
+/** A page of many channels that was cut. The next page continues with the same series. */
 interface Unfinished {
   readonly key: string
   readonly upto: number
@@ -29,16 +29,16 @@ interface Unfinished {
   readonly time: number
 }
 
-/** Fewer channels are found anew for each page: that takes less than it would to remember them. */
+/** With fewer channels, a new search for each page takes less time than remembering the series. */
 const MANY_CHANNELS = 64
-/** How long what was found for a page is good for the next one, in ms. */
+/** The time in ms that the series of a page can be used for the next one. */
 const UNFINISHED_MS = 10_000
-/** Readers of many channels whose next page is prepared. */
+/** The number of readers of many channels whose next page is prepared. */
 const MAX_UNFINISHED = 8
 
 /**
- * Reads pages of a log. Each is one snapshot, and shows what retention keeps at the time that it is asked for, whatever
- * the writer has got round to deleting.
+ * Reads pages of a log. Each page is one snapshot, and shows the events that retention keeps at the time of the
+ * request, even if the writer has not deleted the others yet.
  */
 export class LogReader {
   readonly #db: Connection
@@ -62,7 +62,7 @@ export class LogReader {
       if (after === undefined) return { status: 'ok', ...empty }
       const last = after.epoch === epoch ? end : this.#endOf(after.epoch, end)
       if (last === undefined) return { status: 'unknown-epoch', ...empty }
-      // What follows the end of its epoch is what came instead of what was lost.
+      // Events after the end of its epoch replaced the lost ones.
       const from = Math.min(after.seq, last)
       const status = after.seq > last ? 'diverged' : 'ok'
       const next = this.#continued(from, selector, max, time)
@@ -72,7 +72,7 @@ export class LogReader {
     })
   }
 
-  /** The page that goes on where one of many channels was cut; undefined when what was found for it is of no use. */
+  /** The page that continues after the cut in a page of many channels; undefined if its series cannot be used. */
   #continued(from: number, selector: Names, max: PageLimit, time: number): Merged | undefined {
     const key = keyOf(selector)
     const at = this.#unfinished.findIndex((one) => one.key === key && one.upto === from)
@@ -135,7 +135,7 @@ export class LogReader {
     }
   }
 
-  /** Where an epoch ended, if it is remembered. */
+  /** The end of an epoch, if the log remembers it. */
   #endOf(epoch: string, end: number): number | undefined {
     const row = this.#statements.epoch.get(epoch) as { last: number | null } | undefined
     return row === undefined ? undefined : (row.last ?? end)
@@ -169,7 +169,7 @@ export class LogReader {
     return [...found.values()]
   }
 
-  /** Those that may match a pattern: by their last event, because few have changed since most positions. */
+  /** Channels that may match a pattern: by their last event, because few have changed since most positions. */
   #candidates(pattern: string, after: number): ChannelRow[] {
     const prefix = LITERAL.exec(pattern)![0]
     // `/` follows the dot, and `~` every character of a name.
@@ -177,7 +177,7 @@ export class LogReader {
     return this.#statements.changed.all(after, prefix, end) as unknown as ChannelRow[]
   }
 
-  /** An item with all that a row has. */
+  /** An item with all columns of its row. */
   #whole(item: { seq: number; prev: number } | Loss): EventRow | Loss {
     if ('channels' in item) return item
     const row = this.#statements.event.get(item.seq)
@@ -200,7 +200,7 @@ function keyOf({ channels, patterns }: Names): string {
   return [...channels, ...patterns].join(' ')
 }
 
-/** The newest events of several channels, whose last events come in falling order. */
+/** The newest events of several channels, whose last events are in descending order. */
 class Newest {
   readonly #most: number
   #rows: EventPlace[] = []

@@ -1,7 +1,7 @@
 import type { Connection, Driver, SqlValue } from './driver.ts'
 import { LogProblem } from './failure.ts'
 
-/** How the commits of a log reach the disk. */
+/** The way in which commits reach the disk. */
 export type Durability = 'full' | 'normal'
 
 /** Marks a database as a log of this package: `SSEH`. */
@@ -71,7 +71,7 @@ CREATE TABLE idempotency (
 INSERT INTO hub VALUES (0, 0, 0, 0, 0, 0, 0, NULL, 0);
 `
 
-/** Opens the connection that writes. Makes the log where there is none; throws when the file is something else. */
+/** Opens the connection that writes. Creates the log if the file does not exist; throws if the file is not a log. */
 export function openForWriting(driver: Driver, file: string, durability: Durability): Connection {
   return opened(driver, file, (db) => {
     // Before any statement that would change a third-party database.
@@ -80,7 +80,7 @@ export function openForWriting(driver: Driver, file: string, durability: Durabil
       throw new LogProblem('The file system of the log cannot hold a write-ahead log: use a local disk.')
     }
     db.exec(`PRAGMA synchronous = ${durability === 'full' ? 'FULL' : 'NORMAL'}`)
-    // A checkpoint is for 16 MiB: rarely enough to cost little, and no commit waits long for one.
+    // A checkpoint writes 16 MiB: rare enough to cost little, and short enough that no commit waits long for it.
     db.exec('PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384')
     if (isNew) {
       const marks = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FORMAT};`
@@ -89,7 +89,7 @@ export function openForWriting(driver: Driver, file: string, durability: Durabil
   })
 }
 
-/** Opens a connection that only reads, to a log that is there. */
+/** Opens a connection that only reads, to an existing log. */
 export function openForReading(driver: Driver, file: string): Connection {
   return opened(driver, file, (db) => {
     inspect(db)
@@ -109,7 +109,7 @@ function opened(driver: Driver, file: string, prepare: (db: Connection) => void)
   }
 }
 
-/** An error of a driver that says no more than that it could not open a file is told as SQLite would. */
+/** Some errors of a driver say only that a file cannot be opened: this adds SQLite's code. */
 export function open(driver: Driver, file: string): Connection {
   try {
     return driver.open(file)
@@ -125,9 +125,11 @@ function inspect(db: Connection): boolean {
   const format = pragma(db, 'user_version')
   const { tables } = db.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number }
   if (tables === 0 && id === 0) return true
-  if (id !== APPLICATION_ID) throw new LogProblem('The file of the log is a database of something else.')
+  if (id !== APPLICATION_ID) throw new LogProblem('The file of the log is a database of another program.')
   if (format !== FORMAT) {
-    throw new LogProblem(`The file of the log has format ${format}; this version of express-sse-hub knows ${FORMAT}.`)
+    throw new LogProblem(
+      `The file of the log has format ${format}; this version of express-sse-hub supports ${FORMAT}.`,
+    )
   }
   return false
 }

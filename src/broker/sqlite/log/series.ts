@@ -2,7 +2,7 @@ import type { Series } from '../../merge.ts'
 import type { Retention } from '../../retention.ts'
 import type { Connection } from './driver.ts'
 
-/** What a reader knows of a channel. */
+/** The state of a channel, as a reader sees it. */
 export interface ChannelRow {
   readonly id: number
   readonly name: string
@@ -11,7 +11,7 @@ export interface ChannelRow {
   readonly tail: number
 }
 
-/** An event without its text, which is read only for those that come to be on a page. */
+/** An event without its text, which is read only for the events of a page. */
 export interface EventPlace {
   readonly seq: number
   readonly prev: number
@@ -28,9 +28,9 @@ export interface EventPlace {
 export class Deleted extends Error {}
 
 /**
- * The kept events of one channel. They are found from the newest one back, because each event points to earlier ones of
- * its channel: to the one before it (`back`), and to the last ones before it whose numbers `n` are multiples of 16, of 256
- * and of 4,096. Number 530 of a channel, whose `tail` points to its newest event:
+ * The kept events of one channel. A search starts at the newest event and goes back, because each event points to
+ * earlier ones of its channel: to the previous one (`back`), and to the last ones before it whose numbers `n` are
+ * multiples of 16, of 256 and of 4,096. Number 530 of a channel, whose `tail` points to its newest event:
  *
  *     back4096                                  0 (none)
  *     back256                                  512 <---------------- 530
@@ -38,8 +38,8 @@ export class Deleted extends Error {}
  *     back                                               529 <------ 530 <- tail
  *
  * Any position among a million events is at most some dozen steps away. An index `(channel, seq)` would be simpler, but
- * it cost two thirds of the throughput of appends when it was measured: with it each commit writes all over the file,
- * and with the pointers only at its end.
+ * it cost two thirds of the throughput of appends in a measurement: with it each commit writes to places all over the
+ * file, and with the pointers only to its end.
  */
 export class ChannelEvents {
   readonly #find: (seq: number) => EventPlace | undefined
@@ -54,19 +54,19 @@ export class ChannelEvents {
     this.#since = time - retention.maxAgeMs
   }
 
-  /** The oldest events after a position, at most so many. */
+  /** The oldest events after a position, at most `count`. */
   after(position: number, count: number): EventPlace[] {
     const path = this.#pathTo(position)
     const first = path.at(-1)
     return first === undefined ? [] : this.#forward(path, first.n, count)
   }
 
-  /** The events from a number on, at most so many. The first is there. */
+  /** The events from number `n` on, at most `count`. The first one must exist. */
   from(n: number, count: number): EventPlace[] {
     return this.#forward([this.#there(this.#channel.tail)], n, count)
   }
 
-  /** What is passed on the way from the newest event to the oldest after a position. */
+  /** The events on the way from the newest event to the oldest one after a position. */
   #pathTo(position: number): EventPlace[] {
     const path: EventPlace[] = []
     /** Lower bound of the search. */
@@ -86,7 +86,7 @@ export class ChannelEvents {
     return path
   }
 
-  /** The events from number `n` on, of which a path leads past the last or to one after it. */
+  /** The events from number `n` on. The path must lead beyond the last of them, or to one after it. */
   #forward(path: readonly EventPlace[], n: number, count: number): EventPlace[] {
     const last = Math.min(n + count - 1, this.#channel.n)
     let event = path.findLast((event) => event.n >= last)!
@@ -105,7 +105,7 @@ export class ChannelEvents {
     return event
   }
 
-  /** The newest events after a position, newest first, at most so many. */
+  /** The newest events after a position, newest first, at most `count`. */
   newest(after: number, count: number): EventPlace[] {
     const events: EventPlace[] = []
     for (let seq = this.#channel.tail; seq > after && events.length < count; ) {
@@ -117,14 +117,14 @@ export class ChannelEvents {
     return events
   }
 
-  /** An event that retention keeps, deleted or not what it does not. */
+  /** An event, if retention keeps it. An expired row counts as deleted. */
   #visible(seq: number): EventPlace | undefined {
     const event = this.#find(seq)
     return event !== undefined && event.n >= this.#oldest && event.at >= this.#since ? event : undefined
   }
 }
 
-/** The longest way back from an event that does not lead past number `n`. */
+/** The longest step back from an event that does not pass number `n`. */
 function jumpTowards({ n: from, back, back16, back256, back4096 }: EventPlace, n: number): number {
   if (multipleBefore(from, 4096) >= n) return back4096
   if (multipleBefore(from, 256) >= n) return back256
@@ -135,13 +135,13 @@ function multipleBefore(n: number, of: number): number {
   return n - 1 - ((n - 1) % of)
 }
 
-/** One channel from a position on: its events, and a loss wherever the one before is not the one that was there. */
+/** One channel from a position on: its events, and a loss wherever the previous event is missing. */
 export class ChannelSeries implements Series<EventPlace> {
   readonly name: string
   readonly #channel: ChannelRow
   readonly #events: ChannelEvents
   readonly #chunk: number
-  /** Up to here everything has been read or told as lost. */
+  /** Everything up to here has been read or reported as lost. */
   #at: number
   #ahead: readonly EventPlace[]
   #index = 0
@@ -149,7 +149,7 @@ export class ChannelSeries implements Series<EventPlace> {
   event: EventPlace | undefined
   bytes = 0
 
-  /** `after` is before the last event of the channel. Events are fetched by `chunk`. */
+  /** `after` must be before the last event of the channel. Events are fetched in chunks. */
   constructor(channel: ChannelRow, events: ChannelEvents, after: number, chunk: number) {
     this.name = channel.name
     this.#channel = channel
@@ -182,7 +182,7 @@ export class ChannelSeries implements Series<EventPlace> {
   }
 }
 
-/** What nothing is known of but that it may have lost events: a channel that was forgotten, or a pattern. */
+/** A forgotten channel, or a pattern: it may have lost events, and nothing else is known. */
 export class LostSeries implements Series<never> {
   readonly name: string
   readonly seq: number
@@ -199,7 +199,7 @@ export class LostSeries implements Series<never> {
   }
 }
 
-/** Finds the place of an event by its `seq`. */
+/** Returns a function that finds the place of an event by its `seq`. */
 export function finder(db: Connection): (seq: number) => EventPlace | undefined {
   const statement = db.prepare(
     'SELECT seq, prev, n, back, back16, back256, back4096, at, bytes FROM event WHERE seq = ?',

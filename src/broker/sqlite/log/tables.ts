@@ -6,10 +6,10 @@ import { Epochs } from './epochs.ts'
 import { Keys } from './keys.ts'
 import { Trimmer } from './trimmer.ts'
 
-/** Idempotency keys that one transaction drops for their age. */
+/** The number of expired idempotency keys that one transaction deletes. */
 const MAX_KEYS_AT_ONCE = 2_000
 
-/** The tables of a log behind the connection that writes, and the row that says where the log ends. */
+/** The tables of a log on the writing connection, and the row with the end of the log. */
 export class Tables {
   readonly channels: Channels
   readonly keys: Keys
@@ -19,9 +19,9 @@ export class Tables {
   readonly #maxEventBytes: number
   /** The end of the log. */
   seq = 0
-  /** Of the last commit. */
+  /** The time of the last commit. */
   time = 0
-  /** Of the last append. */
+  /** The exceptions of the last append. */
   exceptions: Exceptions | undefined
   /** The contents of the row of the log: a transaction that changes nothing writes nothing. */
   #written = ''
@@ -54,7 +54,7 @@ export class Tables {
     const channel = this.channels.touch(event.channel, seq)
     const prev = channel.last
     channel.last = seq
-    // An event that is not kept is simply missing: the next event's `prev` names it.
+    // An event that is not kept is simply missing: the `prev` of the next event names it.
     if (channel.keep > 0 && event.bytes <= this.#maxEventBytes) this.#insert(event, channel, prev, time)
     return prev
   }

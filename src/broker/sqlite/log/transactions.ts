@@ -27,18 +27,18 @@ interface Open {
 type LogEnd = Pick<Tables, 'seq' | 'time' | 'exceptions'>
 
 /**
- * Runs functions on the tables of a log, each in one transaction. A transaction begins only while the log is the file
- * that was opened, and no other broker has opened it since.
+ * Runs functions on the tables of a log, each in one transaction. A transaction starts only if the log is still the
+ * file that was opened, and no other broker has opened it since.
  *
- * An error before COMMIT means that nothing was kept. An error *of* COMMIT leaves it open: the database is opened anew
- * and compared. Where that fails too, the `endBefore` of the next answer tells the outcome.
+ * An error before COMMIT means that nothing was kept. After an error *of* COMMIT the outcome is unknown: the database
+ * is opened again and compared. If that fails too, the `endBefore` of the next answer reports the outcome.
  */
 export class Transactions {
   readonly #settings: WriterSettings
   /** Undefined after an error that left its state in doubt. */
   #open: Open | undefined
   #state: LogEnd = { seq: 0, time: 0, exceptions: undefined }
-  /** How many times the log had been opened for writing with this one: a higher count is another broker's. */
+  /** The number of openings for writing up to this one: a higher number belongs to another broker. */
   #fence = 0
   /** Undefined until the log is open for the first time. */
   #fileInPlace: FileInPlace | undefined
@@ -88,7 +88,7 @@ export class Transactions {
       try {
         db.exec('ROLLBACK')
       } catch {
-        // After some errors SQLite has done it on its own.
+        // After some errors SQLite has rolled back on its own.
       }
       tables.reload()
     } catch {
@@ -109,7 +109,7 @@ export class Transactions {
         this.#connect()
       } catch {
         this.#disconnect()
-        // A full disk has not taken the end of the commit, without which a recovery does not count it.
+        // A full disk has not accepted the end of the commit, and a recovery ignores a commit without its end.
         throw sqliteCode(error) === 'FULL' ? unavailable(error) : unknown(error)
       }
       if (this.#state.seq !== end || end === endBefore) throw unavailable(error)
@@ -133,8 +133,8 @@ export class Transactions {
       const fence = db.prepare('SELECT fence FROM hub')
       const count = countOf(fence)
       if (this.#fileInPlace !== undefined && count !== this.#fence) throw openedElsewhere()
-      // A commit that failed may have left all of it in the write-ahead log, to be found after a crash: this write takes
-      // its place. It also finds out at once that a file cannot be written to.
+      // A failed commit may have left all its pages in the write-ahead log, and a crash would reveal them: this write
+      // overwrites them. It also detects at once that a file is not writable.
       db.exec('UPDATE hub SET fence = fence + 1')
       this.#fence = count + 1
       this.#fileInPlace ??= new FileInPlace(file)
@@ -154,7 +154,7 @@ export class Transactions {
     try {
       open?.db.close()
     } catch {
-      // It is not used again, in whatever state.
+      // It is not used again, in any state.
     }
   }
 }
@@ -164,5 +164,5 @@ function countOf(fence: Statement): number {
 }
 
 function openedElsewhere(): LogProblem {
-  return new LogProblem('Another broker has opened the file of the log meanwhile: one file serves one hub.')
+  return new LogProblem('Another broker has opened the file of the log since: one file serves one hub.')
 }

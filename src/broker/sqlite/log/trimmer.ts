@@ -2,13 +2,13 @@ import type { ResolvedHistoryOptions } from '../../retention.ts'
 import type { Channels } from './channels.ts'
 import type { Connection } from './driver.ts'
 
-/** Rows that one transaction looks at or deletes at most, so that no commit waits long for it. */
+/** The number of rows that one transaction reads or deletes at most, so that no commit waits long for it. */
 const MAX_ROWS = 2_000
-/** The same while the log is more than a tenth over its bytes: many small events make way for a few large ones. */
+/** The same while the log is more than a tenth over its bytes: a few large events may replace many small ones. */
 const MAX_ROWS_IN_NEED = 20_000
 /** Channels that one transaction forgets at most. */
 const MAX_CHANNELS = 1_000
-/** Expired rows are deleted in bulk: when there are so many, or this part of all. */
+/** Expired rows are deleted in bulk: from this number on, or from this part of all rows. */
 const MANY_ROWS = 1_000
 const MANY = 0.1
 
@@ -20,11 +20,11 @@ export interface Contents {
 }
 
 /**
- * Deletes expired rows: those that retention does not keep. Readers apply the same limits and skip expired rows, whenever
- * they are deleted. But the bytes of the log are those of all its rows, and past `maxBytes` the oldest go at once.
+ * Deletes expired rows: those that retention no longer keeps. Readers apply the same limits and skip expired rows,
+ * deleted or not. But the size of the log includes all its rows, and beyond `maxBytes` the oldest are deleted at once.
  *
- * Rows are deleted in passes from the beginning of the log on, a part with each commit. So what is deleted lies together,
- * and its pages are free at once; by channel, every commit would write all over the file.
+ * Rows are deleted in passes from the beginning of the log, a part with each commit. So deleted rows are neighbours,
+ * and their pages are free at once. By channel, every commit would write to places all over the file.
  */
 export class Trimmer {
   readonly #options: ResolvedHistoryOptions
@@ -33,9 +33,9 @@ export class Trimmer {
   readonly #youngestAge: number
   #rows = 0
   #bytes = 0
-  /** An upper bound: some of them went when the log was over its bytes. */
+  /** An upper bound: some of them were deleted when the log was over its bytes. */
   #expiredRows = 0
-  /** The pass in progress: for all expired rows, or for those past their age, which are at the beginning of the log. */
+  /** The pass in progress: for all expired rows, or only for old ones, which are at the beginning of the log. */
   #pass: 'none' | 'expired' | 'old' = 'none'
   /** The `seq` that the pass has reached. */
   #at = 0
@@ -43,7 +43,7 @@ export class Trimmer {
   #deletedByPass = 0
   /** Rows that expired since the pass began: it may have missed them. */
   #expiredSince = 0
-  /** Grows while passes find fewer expired rows than were counted, so that they become rarer. */
+  /** Grows while passes find fewer expired rows than were counted, so that passes become rarer. */
   #patience = 1
 
   constructor(db: Connection, options: ResolvedHistoryOptions, channels: Channels) {
@@ -64,14 +64,14 @@ export class Trimmer {
     this.#pass = 'none'
   }
 
-  /** A row was added. `expiresOne`: the oldest kept one of its channel expired for it. */
+  /** A row was added. `expiresOne`: the oldest kept row of its channel expired for it. */
   added(bytes: number, expiresOne: boolean): void {
     this.#rows++
     this.#bytes += bytes
     if (expiresOne) this.expired(1)
   }
 
-  /** So many rows expired. */
+  /** `rows` more rows expired. */
   expired(rows: number): void {
     this.#expiredRows += rows
     this.#expiredSince += rows
@@ -82,13 +82,13 @@ export class Trimmer {
     this.#expiredRows = this.#rows
   }
 
-  /** After an append of `events`. Returns whether more has to go than one transaction may delete. */
+  /** After an append of `events`. Returns whether more rows must be deleted than one transaction may delete. */
   trim(events: number, time: number): boolean {
     const { rows, more } = this.#channels.forgetExcess(MAX_CHANNELS)
     this.expired(rows)
     const crowded = this.#trimBytes()
     if (this.#pass === 'none' && this.#hasManyExpired) this.#begin('expired')
-    // Faster than events come.
+    // Faster than events arrive.
     if (this.#pass !== 'none') this.#continue(Math.min(MAX_ROWS, 100 + 2 * events), time)
     return more || crowded
   }
@@ -115,7 +115,7 @@ export class Trimmer {
     this.#expiredSince = 0
   }
 
-  /** Continues the pass for so many rows. */
+  /** Continues the pass for `rows` rows. */
   #continue(rows: number, time: number): void {
     const end = (this.#statements.end.get(this.#at, rows - 1) ?? this.#statements.last.get()) as Place | undefined
     if (end === undefined) return this.#end(true)
@@ -131,7 +131,7 @@ export class Trimmer {
     }
   }
 
-  /** After a pass over the whole log there are no other expired rows than those since it began. */
+  /** After a pass over the whole log, the only expired rows are those since its start. */
   #end(isWhole: boolean): void {
     const absent = this.#expiredRows - this.#expiredSince
     if (this.#pass === 'expired') this.#patience = this.#deletedByPass < absent ? Math.min(4, this.#patience * 2) : 1
@@ -139,7 +139,7 @@ export class Trimmer {
     this.#pass = 'none'
   }
 
-  /** Too many bytes: the oldest rows of the log go. Returns whether there are still too many. */
+  /** Too many bytes: deletes the oldest rows of the log. Returns whether there are still too many. */
   #trimBytes(): boolean {
     const { maxBytes } = this.#options
     let left = this.#bytes > maxBytes * (1 + MANY) ? MAX_ROWS_IN_NEED : MAX_ROWS

@@ -68,7 +68,7 @@ export class LogWriter {
     })
   }
 
-  /** Makes this epoch one that is remembered. */
+  /** Makes the log remember this epoch. */
   rememberEpoch(time: number): LogState {
     return this.#transactions.run(time, ({ epochs }, endBefore) => {
       epochs.remember(endBefore)

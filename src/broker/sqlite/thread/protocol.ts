@@ -5,7 +5,7 @@ import type { Batch, Exceptions, LogState } from '../log/batch.ts'
 import type { Names } from '../log/page-rows.ts'
 import type { Durability } from '../log/schema.ts'
 
-/** What a thread is started with. */
+/** The data that a thread is started with. */
 export interface ThreadData {
   readonly role: 'writer' | 'reader'
   readonly file: string
@@ -17,9 +17,9 @@ export interface ThreadData {
 export type WriterRequest =
   | { readonly do: 'open'; readonly epoch: string; readonly wallTime: number }
   | { readonly do: 'append'; readonly batch: Batch; readonly time: number; readonly sweep: boolean }
-  /** Makes the epoch one that is remembered: a position of it is about to be given out. */
+  /** Makes the log remember the current epoch: a position of it is about to be given out. */
   | { readonly do: 'rememberEpoch'; readonly time: number }
-  /** Deletes some of the events that retention does not keep. */
+  /** Deletes some expired events. */
   | { readonly do: 'sweep'; readonly time: number }
   | { readonly do: 'close' }
 

@@ -10,7 +10,7 @@ import { openForReading } from '../log/schema.ts'
 import { LogWriter } from '../log/writer.ts'
 import type { Answer, Opened, ReaderRequest, ThreadData, WriterRequest } from './protocol.ts'
 
-/** Answers requests, one at a time: the next is sent when the answer is there, or after `open`. */
+/** Answers requests, one at a time: the next request is sent after the answer, or after `open`. */
 export type Service = (request: never) => unknown
 
 /** The service of a thread of this role. */
@@ -18,7 +18,7 @@ export function serviceOf(data: ThreadData, loadDriver: () => Promise<Driver>): 
   return data.role === 'writer' ? writerService(data, loadDriver) : readerService(data, loadDriver)
 }
 
-/** A request as a message, and its answer as one. */
+/** Answers a request, both as messages. */
 export async function answer(service: Service, { id, request }: { id: number; request: unknown }): Promise<Answer> {
   try {
     return { id, value: await service(request as never) }

@@ -5,12 +5,12 @@ import { SseError } from '../../../errors.ts'
 import { LogProblem } from '../log/failure.ts'
 import type { Answer, ReaderRequest, ThreadData, WriterRequest } from './protocol.ts'
 
-/** The thread ended with a request under way. */
+/** The thread ended with a request in progress. */
 export class ThreadDied extends Error {}
 
 /**
- * What a thread runs. Looked for when a log is opened, not when this module is loaded: a bundler may have left it out, or
- * made a module without a URL of this one.
+ * The module of the threads. It is searched when a log is opened, not when this module is loaded: a bundler may have
+ * omitted it, or produced a module without a URL.
  */
 export function findWorker(): URL {
   const here: string | undefined = import.meta.url
@@ -19,7 +19,7 @@ export function findWorker(): URL {
   const at = worker ? fileURLToPath(worker) : 'a path that this bundle does not know'
   throw new LogProblem(
     'The worker of the log is missing: leave express-sse-hub/sqlite out of the bundle, as an external package.',
-    { cause: new Error(`There is no ${at}.`) },
+    { cause: new Error(`${at} does not exist.`) },
   )
 }
 
@@ -29,21 +29,21 @@ interface Pending {
 }
 
 /**
- * A worker thread that answers requests. It keeps the process alive while one is under way, and not otherwise: like a
- * timer of the memory broker, an idle log is no reason to go on.
+ * A worker thread that answers requests. It keeps the process alive only while a request is in progress: an idle log
+ * does not, like a timer of the memory broker.
  */
 export class Thread<Request extends WriterRequest | ReaderRequest> {
   readonly #worker: Worker
   readonly #exited: Promise<void>
   readonly #pending = new Map<number, Pending>()
   #lastId = 0
-  /** Why it ended; undefined while it runs. */
+  /** The reason why it ended; undefined while it runs. */
   #death: ThreadDied | undefined
   #ending = false
 
-  /** `onDeath` is called when it ends by itself while nothing is asked. */
+  /** `onDeath` is called if it ends on its own without a request in progress. */
   constructor(worker: URL, data: ThreadData, onDeath?: () => void) {
-    // What the process was started with is for the application: some of it would end a thread at once.
+    // The arguments of the process are for the application: some of them would end a thread at once.
     try {
       this.#worker = new Worker(worker, { workerData: data, execArgv: [] })
     } catch (cause) {
@@ -69,7 +69,7 @@ export class Thread<Request extends WriterRequest | ReaderRequest> {
     return this.#death !== undefined
   }
 
-  /** Rejects with what the thread answers, an `SseError`, or with `ThreadDied`. */
+  /** Rejects with the error that the thread answers, an `SseError`, or with `ThreadDied`. */
   ask<T>(request: Request): Promise<T> {
     if (this.#death !== undefined) return Promise.reject(this.#death)
     return new Promise<T>((resolve, reject) => {
@@ -80,7 +80,7 @@ export class Thread<Request extends WriterRequest | ReaderRequest> {
     })
   }
 
-  /** Lets it close what it holds, and waits until it is gone. */
+  /** Lets the thread close its resources, and waits until it has ended. */
   async end(): Promise<void> {
     this.#ending = true
     this.#worker.ref()
