@@ -7,7 +7,7 @@ import { fileLimit } from './proc.ts'
 import { pinned } from './rig.ts'
 import { format } from './scenario.ts'
 
-/** Where and with what a report was made. */
+/** The machine, the command and the versions of a report. */
 export interface About {
   readonly date: string
   readonly command: string

@@ -10,9 +10,9 @@ interface Group {
   readonly values: readonly (number | undefined)[]
 }
 
-/** The row of each server for each number of events under way. */
+/** The row of each server for each number of events in flight. */
 function groupsOf(rows: readonly Row[]): Group[] {
-  const wanted = WINDOWS.map((window) => `1,000 subscribers, ${window} under way`)
+  const wanted = WINDOWS.map((window) => `1,000 subscribers, ${window} in flight`)
   const found = rows.filter(({ scenario, table }) => scenario === 'fan-out' && wanted.includes(table))
   return [...new Set(found.map(({ server }) => server))]
     .map((server) => ({
@@ -52,7 +52,7 @@ export function chart(rows: readonly Row[]): string | undefined {
   })
   const legend = WINDOWS.map((window, i) => {
     const x = LABELS + i * 130
-    return `<rect class="w${window}" x="${x}" y="33" width="11" height="11" rx="2"/><text x="${x + 17}" y="43">${window} under way</text>`
+    return `<rect class="w${window}" x="${x}" y="33" width="11" height="11" rx="2"/><text x="${x + 17}" y="43">${window} in flight</text>`
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
 <title>CPU time of the server per delivery, one channel with 1,000 subscribers, in µs: less is better</title>

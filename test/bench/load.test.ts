@@ -45,7 +45,7 @@ describe('MarkScanner', () => {
     for (let seed = 0; seed < 200; seed++) expect(scanned(pieces(bytes, randomOf(seed)))).toEqual(numbers)
   })
 
-  it('reads no further than it is told', () => {
+  it('reads no further than the given end', () => {
     const found: number[] = []
     new MarkScanner(SIZE, (n) => found.push(n)).scan(Buffer.from(chunkOf(1) + chunkOf(2)), chunkOf(1).length + 20)
     expect(found).toEqual([1])
@@ -56,7 +56,7 @@ describe('MarkScanner', () => {
     expect(scanned(pieces(bytes, randomOf(1)), 15)).toEqual(numbers)
   })
 
-  it('reads what was written over another number', () => {
+  it('reads a number that was written over another one', () => {
     const bytes = Buffer.from(`POST${payload(0, SIZE)}`)
     renumber(bytes, 4, 1_234_567_890)
     expect(bytes.toString()).toBe(`POST${payload(1_234_567_890, SIZE)}`)
@@ -111,7 +111,7 @@ describe('Crowd', () => {
     expect(crowd.broken).toBe(0)
   })
 
-  it('counts exactly what a server drops, doubles and swaps', async () => {
+  it('counts exactly the events that a server drops, doubles and swaps', async () => {
     const made = { lost: 0, duplicated: 0, reordered: 0, stray: 0 }
     const random = randomOf(7)
     await send(() => {
@@ -160,7 +160,7 @@ describe('Crowd', () => {
 })
 
 describe('Sequence', () => {
-  it('knows what is not of its channel', () => {
+  it('recognises events of another channel', () => {
     const board = new Board()
     const sequence = new Sequence(board, 3, 5)
     for (const n of [3, 8, 9, 13]) sequence.arrive(n)

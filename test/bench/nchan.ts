@@ -41,7 +41,7 @@ http {
 `
 }
 
-/** nginx with its module for streams; undefined where there is none. */
+/** nginx with its module for streams; undefined if it is not installed. */
 export const nchan: Peer | undefined =
   NGINX === undefined || MODULE === undefined
     ? undefined

@@ -41,7 +41,7 @@ export function readOptions(args: readonly string[], all: readonly Scenario[]): 
   const only = pick('scenario', values.only, scenarioNames)
   const servers = pick('server', values.servers, serverNames)
   const rounds = Number(values.rounds ?? (quick ? 1 : 3))
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds: ${values.rounds} is no number of rounds`)
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds: ${values.rounds} is not a number of rounds`)
   return {
     mode: {
       quick,

@@ -8,9 +8,9 @@ export interface Peer {
   readonly title: string
   /** The package whose version the report names. */
   readonly npm?: string
-  /** Serves those who come back. */
+  /** Replays missed events to clients that reconnect. */
   readonly replays: boolean
-  /** Answers /control, so it publishes in its own process and collects garbage when told. */
+  /** Answers /control, so it can publish in its own process and collect garbage on request. */
   readonly isNode: boolean
   /** Makes its own load, so it may have every core. */
   readonly isAlone?: boolean

@@ -30,7 +30,7 @@ export function cpuTimeOfAll(pid: number): CpuTime {
   return { user: total(({ user }) => user), kernel: total(({ kernel }) => kernel) }
 }
 
-/** What all processors were busy with, whoever it was for, in µs. */
+/** The busy time of all processors, for any process, in µs. */
 export function machineTime(): number {
   const stat = readFileSync('/proc/stat', 'latin1')
   const [user, nice, system, , , irq, softirq, steal] = stat.slice(4, stat.indexOf('\n')).trim().split(' ').map(Number)

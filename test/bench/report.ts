@@ -78,24 +78,23 @@ export function tablesOf({ name, columns }: Scenario, all: readonly Row[]): stri
 }
 
 export function report(about: About, scenarios: readonly Scenario[], rows: readonly Row[], chart: boolean): string {
-  const cores = about.pinned ? 'each on a core of its own' : 'which share their cores here'
+  const cores = about.pinned ? 'each on a separate core' : 'which share their cores here'
   const measured = scenarios.filter(({ name }) => rows.some(({ scenario }) => scenario === name))
   return `# Benchmark
 
 ${about.date}, \`${about.command}\`, on ${about.machine}. ${about.versions.join(', ')}.
 
-Server and load client are processes of their own, ${cores}. CPU time is that of the server, with all its threads and
-workers, as the operating system counts it. An event has an ID and 150 bytes of data, if nothing else is said. Figures are
-medians over all rounds; the first column also has the least and the greatest, and × says how many times the figure of
-${hub.title} it is. *foreign* is how many cores other processes were using meanwhile: where it is far from 0, look
-elsewhere. Each event carries a number, and every connection is checked for those that are lost, come twice or come in
-another order.
+Server and load client are separate processes, ${cores}. CPU time is the time of the server, with all its threads and
+workers, as the operating system counts it. An event has an ID and 150 bytes of data unless stated otherwise. Figures are
+medians of all rounds. The first column also has the minimum and the maximum, and × is the ratio to the figure of
+${hub.title}. *foreign* is the number of cores that other processes used during the run: ignore a row where it is far from 0.
+Each event carries a number, and every connection is checked for events that are lost, repeated or out of order.
 
-Each library is used as its README shows, so better-sse and express-sse send the text as JSON. History is 1,000 events where
-there is one. The joined loops write once per turn of the loop what was published in it; none of the bare loops has a check
-or a limit of any kind. nginx leaves it to the kernel to hold back small writes until the one before is acknowledged, which
-costs no CPU time but makes few deliveries a second of nchan where several events are under way. The logs on a disk are on that
-of the repository; who measures without a load client has every core.
+Each library is used as its README shows, so better-sse and express-sse send the text as JSON. A server with history keeps
+1,000 events. The joined loops write the events of one turn of the loop together; the bare loops have no checks or limits.
+nginx lets the kernel delay small writes until the previous one is acknowledged. That costs no CPU time, but few deliveries a
+second with several events in flight. The logs on a disk use the disk of the repository; a server without a load client has
+every core.
 
 ${chart ? '![CPU time per delivery](results.svg)\n\n' : ''}${measured.map((scenario) => [headOf(scenario), tablesOf(scenario, rows)].join('\n')).join('\n')}`
 }

@@ -40,7 +40,7 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(timer)
 }
 
-/** A port that nobody listens on, of those that the system gives to nobody by itself. */
+/** A free port, from the range that the system does not assign on its own. */
 async function freePort(): Promise<number> {
   const port = 20_000 + Math.floor(Math.random() * 12_000)
   const server = createServer()
@@ -60,12 +60,12 @@ async function listens(port: number): Promise<boolean> {
   })
 }
 
-/** A server under test, in a process of its own. */
+/** A server under test, in a separate process. */
 export class Server {
   readonly port: number
   readonly pid: number
   readonly #child: ChildProcess
-  /** The end of what it has complained of. */
+  /** The end of its error output. */
   #errors = ''
 
   private constructor(port: number, child: ChildProcess) {
@@ -121,7 +121,7 @@ export type Remote<T> = {
   readonly [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never
 }
 
-/** The load client, in a process of its own. One call at a time. */
+/** The load client, in a separate process. One call at a time. */
 export interface Load {
   readonly client: Remote<LoadClient>
   /** Comes before everything else. */

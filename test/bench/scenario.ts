@@ -34,7 +34,7 @@ export interface Column {
 
 /** What one run says about one row of one table. */
 export interface Figures {
-  /** The title of the table, such as `1,000 subscribers, 16 under way`. */
+  /** The title of the table, such as `1,000 subscribers, 16 in flight`. */
   readonly table: string
   readonly values: Readonly<Record<string, number>>
   readonly faults?: Faults
@@ -55,9 +55,9 @@ export interface Variant {
 export interface Scenario {
   readonly name: string
   readonly title: string
-  /** What is done and what the figures mean, for the reader of the report. */
+  /** The procedure and the meaning of the figures, for the reader of the report. */
   readonly about: string
-  /** The first one is what is compared: less is better. */
+  /** The first one is compared: less is better. */
   readonly columns: readonly Column[]
   /** Repeats agree within a few hundredths, so one round is enough. */
   readonly isSteady?: boolean
@@ -66,7 +66,7 @@ export interface Scenario {
   variants(mode: Mode): readonly Variant[]
 }
 
-/** A server cannot do what is asked. It is said in the report and not tried again. */
+/** A server cannot perform a scenario. The report says so, and it is not tried again. */
 export class Unable extends Error {}
 
 /** The code that takes a POST is compiled first: with many subscribers there are few of them in a measured stretch. */
@@ -86,7 +86,7 @@ export function format(n: number): string {
   return n.toLocaleString('en-US')
 }
 
-/** CPU time of the server by what it was spent on, in µs. */
+/** CPU time of the server by activity, in µs. */
 export function cost({ userUs, kernelUs, wallMs }: Usage, times: number) {
   return {
     cpu: (userUs + kernelUs) / times,

@@ -4,9 +4,9 @@ import { median, type Row } from './results.ts'
 
 /** What the README shows of a whole run: one column for each question that people ask first. */
 const COLUMNS = [
-  { title: 'one by one', scenario: 'fan-out', table: '1,000 subscribers, 1 under way', key: 'cpu', digits: 1 },
-  { title: '2 at a time', scenario: 'fan-out', table: '1,000 subscribers, 2 under way', key: 'cpu', digits: 1 },
-  { title: '16 at a time', scenario: 'fan-out', table: '1,000 subscribers, 16 under way', key: 'cpu', digits: 1 },
+  { title: 'one by one', scenario: 'fan-out', table: '1,000 subscribers, 1 in flight', key: 'cpu', digits: 1 },
+  { title: '2 at a time', scenario: 'fan-out', table: '1,000 subscribers, 2 in flight', key: 'cpu', digits: 1 },
+  { title: '16 at a time', scenario: 'fan-out', table: '1,000 subscribers, 16 in flight', key: 'cpu', digits: 1 },
   { title: '500 × 10', scenario: 'channels', table: /^500 channels/, key: 'cpu', digits: 0 },
   { title: 'p99 ms', scenario: 'latency', table: /^1,000/, key: 'p99', digits: 0 },
   { title: 'µs per connect', scenario: 'connects', table: /^5,000/, key: 'cpu', digits: 0 },
@@ -50,7 +50,7 @@ const DURABLE = [
   {
     title: 'CPU per delivery, 1,000 subscribers',
     scenario: 'durable-fan-out',
-    table: /1 under way$/,
+    table: /1 in flight$/,
     key: 'cpu',
     unit: 'µs',
     by: hub.title,

@@ -18,7 +18,7 @@ interface Requested {
 const requested = () => rig.control<Requested[]>('requests', 'GET')
 
 describe('a hop that answers 503 for a while', () => {
-  it('is waited for by the client, which goes on where it was', async () => {
+  it('makes the client wait and resume at its position', async () => {
     await using tab = await rig.listen({ kind: 'client', url: '/unavailable' })
     const sent = await rig.publish(3)
     await tab.until(`has('${sent.at(-1)}')`)
@@ -35,7 +35,7 @@ describe('a hop that answers 503 for a while', () => {
     expect(await tab.count('gap')).toBe(0)
   })
 
-  it('ends a native EventSource for good', async () => {
+  it('ends a native EventSource permanently', async () => {
     await using tab = await rig.listen({ kind: 'native', url: '/unavailable' })
     await rig.control('away')
     await tab.until(`count('closed') > 0`)
@@ -47,7 +47,7 @@ describe('a hop that answers 503 for a while', () => {
 })
 
 describe.each<Kind>(['native', 'client'])('%s', (kind) => {
-  it('comes back to a hub that could not answer it for a while', async () => {
+  it('reconnects to a hub that could not answer for a while', async () => {
     await using tab = await rig.listen({ kind, url: '/overloaded' })
     const sent = await rig.publish(3)
     await tab.until(`has('${sent.at(-1)}')`)
@@ -66,14 +66,14 @@ describe.each<Kind>(['native', 'client'])('%s', (kind) => {
     expect(await tab.count('closed')).toBe(0)
   })
 
-  it.each(['/no-content', '/finished'])('does not come back to %s', async (url) => {
+  it.each(['/no-content', '/finished'])('does not reconnect after %s', async (url) => {
     await using tab = await rig.open()
     await requested()
     await tab.listen({ kind, url, channels: [] })
     await tab.until(`count('closed') > 0`)
     await sleep(2_500)
     const paths = (await requested()).map(({ path }) => path)
-    // A native one has to be told a second time, unless the page closes it on `hub.finished`.
+    // A native EventSource needs a 204 as well, unless the page closes it on `hub.finished`.
     expect(paths).toEqual(kind === 'native' && url === '/finished' ? [url, url] : [url])
     const closed = (await tab.told()).filter(({ what }) => what === 'closed')
     expect(closed).toEqual([{ what: 'closed', reason: kind === 'native' ? 'failed' : 'finished' }])
@@ -81,7 +81,7 @@ describe.each<Kind>(['native', 'client'])('%s', (kind) => {
 })
 
 describe('a token that is no longer good', () => {
-  it('is fetched anew once, and the stream goes on where it was', async () => {
+  it('is fetched again once, and the stream resumes at its position', async () => {
     await using tab = await rig.listen({ kind: 'client', url: '/tokens', token: true })
     const sent = await rig.publish(3)
     await tab.until(`has('${sent.at(-1)}')`)

@@ -3,7 +3,7 @@ import { type Browser, chromium } from 'playwright-core'
 
 const PATH = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
 
-/** Debian's Chromium, without what it would do on a network of its own accord. */
+/** Debian's Chromium, without its own network requests. */
 export function launchChromium({ backForwardCache = false } = {}): Promise<Browser> {
   if (!existsSync(PATH)) {
     throw new Error(

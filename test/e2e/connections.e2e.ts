@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => rig?.[Symbol.asyncDispose]())
 
 describe.each<Kind>(['native', 'client'])('%s', (kind) => {
-  it('hears everything once when the server is killed, started again, and has more to say meanwhile', async () => {
+  it('receives every event once when the server is killed, restarted, and publishes in between', async () => {
     await using tab = await rig.listen({ kind })
     const sent = await rig.publish(5)
     await tab.until(`has('${sent.at(-1)}')`)
@@ -45,7 +45,7 @@ describe.each<Kind>(['native', 'client'])('%s', (kind) => {
     expect(await tab.count('gap')).toBe(0)
   })
 
-  it('gets at once what a hop held back, and needs no new connection for it', async () => {
+  it('receives held-back bytes at once, without a new connection', async () => {
     await using tab = await rig.listen({ kind, silenceMs: 60_000 })
     const sent = await rig.publish(2)
     await tab.until(`has('${sent.at(-1)}')`)
@@ -59,20 +59,20 @@ describe.each<Kind>(['native', 'client'])('%s', (kind) => {
   })
 })
 
-it('client notices by itself that a connection is dead which looks alive', async () => {
+it('client notices on its own that an open connection is dead', async () => {
   await using tab = await rig.listen({ kind: 'client' })
   const sent = await rig.publish(2)
   await tab.until(`has('${sent.at(-1)}')`)
   rig.proxy.stall()
   sent.push(...(await rig.publish(20)))
-  // Three heartbeats of silence, of which the hub has told the length.
+  // Three heartbeats of silence, whose interval the hub has sent.
   await tab.until(`has('${sent.at(-1)}')`)
   expect(await tab.heard()).toEqual(sent)
   expect((await tab.told()).filter(({ what }) => what === 'error')).toMatchObject([{ error: 'ERR_SSE_TIMEOUT' }])
   expect(await tab.count('gap')).toBe(0)
 })
 
-it('native does not notice, and goes on where it was when the connection ends', async () => {
+it('native does not notice, and resumes at its position when the connection ends', async () => {
   await using tab = await rig.listen({ kind: 'native' })
   const sent = await rig.publish(2)
   await tab.until(`has('${sent.at(-1)}')`)

@@ -16,7 +16,7 @@ interface Requested {
 const requested = () => rig.control<Requested[]>('requests', 'GET')
 
 describe.each<Kind>(['native', 'client'])('%s', (kind) => {
-  it('listens across origins with cookies, and comes back without asking first whether it may', async () => {
+  it('listens across origins with cookies, and reconnects without a preflight', async () => {
     // The page is the hub's own; its stream comes from the proxy, which is another origin.
     await using tab = await rig.open(`${rig.hub.url}/page.html`)
     await tab.page.request.get(`${rig.proxy.url}/control/cookie`)

@@ -128,7 +128,7 @@ describe('the page', () => {
     expect(complaints()).toEqual([])
   })
 
-  it('would count what is lost, and what comes twice', async () => {
+  it('would count lost and repeated numbers', async () => {
     page = await browser.newPage()
     // A wire that swallows numbers that end with 7, and repeats those that end with 3.
     await page.addInitScript(`
@@ -173,14 +173,14 @@ describe('the page', () => {
     }
   })
 
-  it('says that the connection was closed for good when the server does not want it', async () => {
+  it('shows that the connection was closed permanently when the server refuses it', async () => {
     page = await browser.newPage()
     await page.route('**/channels?*', (route) => route.fulfill({ status: 403, body: '' }))
     await page.goto(demo.url)
     await status('Closed by the server')
   })
 
-  it('does not offer a restart to those who may not', async () => {
+  it('does not offer a restart to visitors without the permission', async () => {
     page = await browser.newPage({ extraHTTPHeaders: { 'X-Forwarded-For': '203.0.113.7' } })
     await page.goto(demo.url)
     await page.getByText('Only a visitor on the machine').waitFor()
@@ -192,7 +192,7 @@ describe('the page', () => {
 })
 
 describe('the panels', () => {
-  it('board: takes a message from the keyboard, and counts those who read', async () => {
+  it('board: accepts a message from the keyboard, and counts the readers', async () => {
     await open(demo.url)
     await page.getByLabel('Say something to everybody').fill('typed <b>&amp;')
     await page.keyboard.press('Enter')
@@ -233,7 +233,7 @@ describe('the panels', () => {
     expect(await page.getByRole('button', { name: 'Start', exact: true }).isEnabled()).toBe(true)
   })
 
-  it('text: goes on where it was cut, and stops on the server when the reader leaves', async () => {
+  it('text: resumes where it was cut, and stops on the server when the reader leaves', async () => {
     await open(proxy.url)
     await page.getByRole('button', { name: 'Read to me' }).click()
     await page.locator('#text').filter({ hasText: 'Server-Sent Events for Express' }).waitFor()
@@ -248,7 +248,7 @@ describe('the panels', () => {
     expect(complaints()).toEqual([])
   })
 
-  it('machine: draws, and says what it draws', async () => {
+  it('machine: draws, and describes the drawing', async () => {
     await open(demo.url)
     for (const name of ['cpu', 'memory', 'load', 'delay']) {
       await page.locator(`#value-${name}`).filter({ hasText: /\d/ }).waitFor()
@@ -266,7 +266,7 @@ describe('the panels', () => {
     expect(painted).toBeGreaterThan(5)
   })
 
-  it('wire: shows the bytes as they come, and holds still when it is told to', async () => {
+  it('wire: shows the bytes as they arrive, and pauses on request', async () => {
     await open(demo.url)
     const wire = page.locator('#wire')
     await wire
@@ -310,7 +310,7 @@ describe.each([
   ['light', 1440],
   ['dark', 1440],
 ] as const)('a %s page of %i pixels', (colorScheme, width) => {
-  it('fits, has no barriers, and breaks no policy of its own', async () => {
+  it('fits, has no barriers, and breaks no policy of the page', async () => {
     await open(demo.url, { colorScheme, viewport: { width, height: 900 }, reducedMotion: 'reduce' })
     for (let i = 0; i < 3; i++) await post(`a longer message that somebody said to everybody, number ${i}`)
     await page.getByLabel('every file of').selectOption('src')

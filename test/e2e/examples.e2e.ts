@@ -45,7 +45,7 @@ const status = (text: string) => page.getByRole('status').filter({ hasText: text
 it.each([
   ['/', 'Connected'],
   ['/react', 'open'],
-])('%s shows what was said, what is said, and what was said while it was away', async (path, connected) => {
+])('%s shows earlier messages, new messages, and those it missed', async (path, connected) => {
   const name = path === '/' ? 'page' : 'react'
   await post(`${name} before`)
   await page.goto(proxy.url + path)

@@ -23,7 +23,7 @@ const cut: Fault = {
     proxy.cut()
   },
 }
-/** The network is gone and nobody says so, until somebody does. */
+/** The network is gone, and the browser reports it only later. */
 const stall: Fault = {
   name: 'stall',
   async strike({ proxy }, random) {
@@ -51,7 +51,7 @@ const kill: Fault = {
 }
 const CHOICE = [cut, cut, cut, stall, hold, kill, kill]
 
-/** What a tab was told, for the checkers. */
+/** The events that a tab received, for the checkers. */
 async function subscriptionOf(tab: Tab, name: string): Promise<Subscription> {
   const seen = (await tab.told()).filter(({ what }) => ['open', 'event', 'gap', 'cut'].includes(what)) as Seen[]
   return { name, channels: CHANNELS, seen }
@@ -59,7 +59,7 @@ async function subscriptionOf(tab: Tab, name: string): Promise<Subscription> {
 
 it(`hears everything once and in order through ${FAULTS} faults`, { timeout: 900_000 }, async () => {
   const random = randomOf(SEED)
-  // The load has numbers of its own: when it asks for one is a matter of time.
+  // The load has its own random numbers: the moment of each depends on time.
   const randomLoad = randomOf(SEED + 1)
   const begun = performance.now()
   await using rig = await Rig.start()
@@ -93,7 +93,7 @@ it(`hears everything once and in order through ${FAULTS} faults`, { timeout: 900
   expect(await rig.control('streams', 'GET')).toBe(3)
   const [first] = (await tabs[0]!.told()).flatMap((one) => (one.what === 'open' ? [one.id] : []))
 
-  /** What is published now reaches everybody. */
+  /** A new event reaches every tab. */
   const reachEverybody = async (after: string) => {
     const { uid } = await probe.publish(CHANNELS[Math.floor(randomLoad() * CHANNELS.length)]!)
     await Promise.all(
@@ -114,7 +114,7 @@ it(`hears everything once and in order through ${FAULTS} faults`, { timeout: 900
       await fault.strike(rig, random)
       counts[fault.name] = (counts[fault.name] ?? 0) + 1
       struck++
-      // Now and then the next one comes before everybody is back.
+      // Sometimes the next one comes before every tab has reconnected.
       if (random() < 0.8) await reachEverybody(fault.name)
     }
   } finally {
@@ -126,7 +126,7 @@ it(`hears everything once and in order through ${FAULTS} faults`, { timeout: 900
   const subscriptions = await Promise.all(tabs.map((tab, i) => subscriptionOf(tab, `${names[i]} ${i}`)))
   const publications = [...publishers, probe].flatMap((publisher) => publisher.publications)
   expect(check({ log, publications, subscriptions, lossy: false }), `seed ${SEED}`).toEqual([])
-  // The same once more, and simpler: everybody was there from the beginning to the end.
+  // The same again, and simpler: every tab was connected from the beginning to the end.
   const uids = log.map(({ uid }) => uid)
   expect(log).toHaveLength(publications.length)
   for (const tab of tabs) {

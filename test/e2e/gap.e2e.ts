@@ -9,7 +9,7 @@ beforeAll(async () => {
 afterAll(() => rig?.[Symbol.asyncDispose]())
 
 describe.each<Kind>(['native', 'client'])('%s', (kind) => {
-  it('is told which channels have lost something while it was away, and hears the rest', async () => {
+  it('receives the names of the channels with lost events, and the other events', async () => {
     const short = `short.${kind}`
     await using tab = await rig.listen({ kind, channels: ['news', short] })
     const before = [...(await rig.publish(2)), ...(await rig.publish(2, short))]
@@ -27,13 +27,13 @@ describe.each<Kind>(['native', 'client'])('%s', (kind) => {
     const told = await tab.told()
     const gaps = told.filter(({ what }) => what === 'gap')
     expect(gaps).toMatchObject([{ reason: 'trimmed', channels: [short] }])
-    // It stands before what is left.
+    // It stands before the remaining events.
     const at = told.findIndex(({ what }) => what === 'gap')
     const next = told.slice(at).find(({ what }) => what === 'event')
     expect(next).toMatchObject({ uid: lost[7] })
   })
 
-  it('is told when its position is of a log that is gone', async () => {
+  it('receives a gap when its position belongs to a lost log', async () => {
     await using tab = await rig.open()
     await tab.listen({ kind, url: '/channels?lastEventId=zzzzzz.1' })
     await tab.until(`count('gap') > 0`)

@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => rig?.[Symbol.asyncDispose]())
 
-it('client goes on after a reload where the page had stopped', async () => {
+it('client resumes after a reload where the page stopped', async () => {
   await using tab = await rig.listen({ kind: 'client', store: 'position' }, { lasting: true })
   const sent: string[] = []
   for (let reloads = 1; reloads <= 3; reloads++) {
@@ -43,7 +43,7 @@ it('native forgets its position on a reload', async () => {
 })
 
 describe.each<Kind>(['native', 'client'])('%s', (kind) => {
-  it('misses nothing while there is no network', async () => {
+  it('misses nothing without a network', async () => {
     await using tab = await rig.listen({ kind })
     const sent = await rig.publish(3)
     await tab.until(`has('${sent.at(-1)}')`)
@@ -58,13 +58,13 @@ describe.each<Kind>(['native', 'client'])('%s', (kind) => {
     expect(await tab.count('gap')).toBe(0)
   })
 
-  it('hears what was published while its page was in the back/forward cache', async () => {
+  it('receives events from the time in the back/forward cache', async () => {
     await using tab = await rig.listen({ kind })
     const sent = await rig.publish(3)
     await tab.until(`has('${sent.at(-1)}')`)
     await tab.page.evaluate(`addEventListener('pageshow', ({ persisted }) => { tab.persisted = persisted })`)
     await tab.page.goto(`${rig.proxy.url}/elsewhere.html`)
-    // The client lets go of its connection meanwhile; Chromium keeps those of native ones.
+    // The client closes its connection during this time; Chromium keeps those of native ones.
     while ((await rig.control<number>('streams', 'GET')) !== (kind === 'native' ? 1 : 0)) await sleep(50)
     sent.push(...(await rig.publish(10)))
     await tab.page.goBack({ waitUntil: 'commit' })
@@ -78,7 +78,7 @@ describe.each<Kind>(['native', 'client'])('%s', (kind) => {
   })
 })
 
-it('client comes back as soon as the network does, however long it would have waited', async () => {
+it('client reconnects as soon as the network is back, even during a long wait', async () => {
   await using tab = await rig.listen({ kind: 'client', minMs: 600_000 })
   await rig.takeNetwork(tab)
   await tab.until(`count('cut') > 0`)

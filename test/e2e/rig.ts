@@ -25,7 +25,7 @@ export interface RigOptions {
   readonly backForwardCache?: boolean
 }
 
-/** A hub on a SQLite file in a process of its own, a proxy in front of it, and a browser. */
+/** A hub on a SQLite file in a separate process, a proxy in front of it, and a browser. */
 export class Rig implements AsyncDisposable {
   readonly hub: HubProcess
   readonly browser: Browser
@@ -91,7 +91,7 @@ export class Rig implements AsyncDisposable {
     return uids
   }
 
-  /** Takes the network away from a tab. What Chromium calls offline leaves open what is open. */
+  /** Disconnects the network of a tab. Chromium's offline mode keeps open connections. */
   async takeNetwork({ page }: Tab): Promise<void> {
     await page.context().setOffline(true)
     this.proxy.cut()
@@ -107,7 +107,7 @@ export class Rig implements AsyncDisposable {
 
 export interface ListenHow {
   readonly worker?: boolean
-  /** What is told stays with the tab when its page is loaded again. */
+  /** The events stay with the tab across reloads. */
   readonly lasting?: boolean
 }
 
@@ -145,7 +145,7 @@ export class Tab implements AsyncDisposable {
       clearTimeout(timer)
     }
     const last = (await this.told()).slice(-10)
-    throw new Error(`Not within ${ms} ms: ${condition}. It was told: ${JSON.stringify(last)}`)
+    throw new Error(`Not within ${ms} ms: ${condition}. It received: ${JSON.stringify(last)}`)
   }
 
   told(): Promise<Told[]> {

@@ -5,9 +5,9 @@ import { brokerOf } from '../../demo/broker.ts'
 import { ChannelHub, sse } from '../../src/index.ts'
 import type { Up } from '../faults/server.ts'
 
-// A hub in a process of its own, with the pages that listen to it, and everything that a client may meet on its way.
+// A hub in a separate process, with the pages that listen to it, and the answers that a client may receive.
 
-// The process that made this one is gone: so is what it was made for.
+// The parent process is gone, so this one has no purpose.
 process.on('disconnect', () => process.exit())
 
 const broker = brokerOf(process.env['FAULTS_BROKER']!, {

@@ -91,7 +91,7 @@ describe.each([{ worker: false }, { worker: true }])('ten tabs that share, worke
   })
 })
 
-it('a tab that comes later hears what is said from then on, and shares', async () => {
+it('a later tab receives the events from then on, and shares the connection', async () => {
   const tabs = await openTabs('shared')
   await all(tabs, (tab) => tab.until(`count('open') > 0`))
   const before = await rig.publish(5)

@@ -1,6 +1,6 @@
 // What the tests and the pages that listen for them have in common.
 
-/** What a listener was told, in order. The first four are what the checkers of `test/faults` know. */
+/** The events of a listener, in order. The checkers of `test/faults` know the first four. */
 export type Told =
   | { readonly what: 'open'; readonly sent: string; readonly resumed: boolean; readonly id: string }
   | { readonly what: 'event'; readonly id: string; readonly channel: string; readonly uid: string }

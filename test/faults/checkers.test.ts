@@ -51,11 +51,11 @@ describe('the checkers', () => {
     ],
     ['acknowledgedIsKept', { publications: [{ uid: 'u1', channel: 'a', id: id(2), afterFaults: 0 }] }],
     ['noFalseGaps', { seen: [open(0), event(1), gap(1), event(2), event(3), event(4)] }],
-  ])('%s sees what is wrong', (checker, change) => {
+  ])('%s finds the mistake', (checker, change) => {
     expect(CHECKERS[checker]!(story(change))).not.toEqual([])
   })
 
-  it('accept what a rollback does, once it is told', () => {
+  it('accept a rollback that is reported as a gap', () => {
     const seen = [open(0), event(1), event(2), event(3, 'lost'), { what: 'cut' } as const, gap(2), event(3), event(4)]
     expect(check(story({ seen, lossy: true }))).toEqual([])
   })

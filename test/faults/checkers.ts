@@ -16,12 +16,12 @@ function each(story: Story, check: (subscription: Subscription, log: readonly Lo
   })
 }
 
-/** Everything in the log after the first position, on the channels of a subscriber, was delivered or told as a gap. */
+/** Every event in the log after the first position, on the channels of a subscriber, was delivered or reported as a gap. */
 export const noSilentLoss: Checker = (story) =>
   each(story, ({ seen }, log) => {
     const violations: string[] = []
     const kept = new Map(log.map(({ seq, uid }) => [seq, uid]))
-    /** Everything up to here was delivered or told. */
+    /** Every event up to here was delivered or reported. */
     let settled: number | undefined
     for (const [i, item] of seen.entries()) {
       if (item.what === 'open' && item.id !== undefined) settled ??= seqOf(item.id)
@@ -74,14 +74,14 @@ export const inOrder: Checker = (story) =>
     return violations
   })
 
-/** What was delivered and is not in the log was taken back: a gap says so later on. */
+/** A delivered event that is not in the log was rolled back: a later gap reports it. */
 export const noPhantoms: Checker = (story) =>
   each(story, ({ seen }, log) => {
     const kept = new Map(log.map(({ seq, uid }) => [seq, uid]))
     return seen.flatMap((item, i) => {
       if (item.what !== 'event' || kept.get(seqOf(item.id)) === item.uid) return []
       const told = seen.slice(i).some((later) => isGap(later) && later.reason !== 'trimmed')
-      return told ? [] : [`${item.uid} (${item.id}) is not in the log, and no gap tells it`]
+      return told ? [] : [`${item.uid} (${item.id}) is not in the log, and no gap reports it`]
     })
   })
 
@@ -98,7 +98,7 @@ export const acknowledgedIsKept: Checker = ({ log, publications, lossy }) => {
   })
 }
 
-/** Where nothing was lost, no gap is told. */
+/** No gap is reported if nothing was lost. */
 export const noFalseGaps: Checker = (story) =>
   story.lossy
     ? []

@@ -7,7 +7,7 @@ const SERVER = fileURLToPath(new URL('server.ts', import.meta.url))
 /** How long a hub may take to be up. */
 const PATIENCE_MS = 20_000
 
-/** A hub in a process of its own, always on the same port, whatever becomes of it. */
+/** A hub in a separate process, always on the same port, across restarts. */
 export class HubProcess implements AsyncDisposable {
   readonly #broker: string
   readonly #script: string
@@ -15,7 +15,7 @@ export class HubProcess implements AsyncDisposable {
   #child: ChildProcess | undefined
   #port = 0
 
-  /** `broker`: as the demo's HUB_BROKER. `script`: what to run instead of the plain hub, with what it needs besides. */
+  /** `broker`: like the demo's HUB_BROKER. `script`: a script to run instead of the plain hub, with its arguments. */
   constructor(broker: string, script = SERVER, env: NodeJS.ProcessEnv = {}) {
     this.#broker = broker
     this.#script = script
@@ -26,7 +26,7 @@ export class HubProcess implements AsyncDisposable {
     return `http://127.0.0.1:${this.#port}`
   }
 
-  /** Starts it. Rejects with what it said when it cannot be. */
+  /** Starts it. Rejects with its output if it cannot start. */
   async start(): Promise<void> {
     const child = spawn(process.execPath, ['--import', 'tsx', this.#script], {
       env: { ...process.env, ...this.#env, FAULTS_BROKER: this.#broker, PORT: String(this.#port) },
@@ -49,7 +49,7 @@ export class HubProcess implements AsyncDisposable {
     this.#port = port
   }
 
-  /** Ends it without a word, as a crash or the kernel would. */
+  /** Kills it, as a crash or the kernel would. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL')
   }

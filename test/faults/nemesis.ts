@@ -17,7 +17,7 @@ export interface Target {
 /** Something that goes wrong, and is put right again. */
 export interface Nemesis {
   readonly name: string
-  /** Whether it takes away what was acknowledged. */
+  /** Whether it removes acknowledged events. */
   readonly lossy: boolean
   /** Resolves when the hub could be whole again. */
   strike(target: Target): Promise<void>

@@ -80,7 +80,7 @@ export async function run({ broker, seed, faults, loadMs }: Plan): Promise<Story
   }
 }
 
-/** Liveness: what is published now reaches all who listen, those who have just been told of a gap with the next. */
+/** Liveness: a new event reaches every listener, or, after a gap, the next one does. */
 async function reachEverybody(probe: Publisher, subscribers: readonly Subscriber[], after: string): Promise<void> {
   for (const channel of CHANNELS) {
     const listeners = subscribers.filter(({ channels }) => channels.includes(channel))
@@ -98,7 +98,7 @@ async function reachEverybody(probe: Publisher, subscribers: readonly Subscriber
   }
 }
 
-/** The log from a position to its end, as somebody reads it who was not there. */
+/** The log from a position to its end, as a late client reads it. */
 export async function readAll(url: string, from: string, probe: Publisher): Promise<LogEntry[]> {
   const reader = new Subscriber(() => url, 'the reader of the log', CHANNELS)
   reader.lastEventId = from

@@ -4,7 +4,7 @@ import { brokerOf } from '../../demo/broker.ts'
 import { systemClock } from '../../src/clock.ts'
 import { ChannelHub } from '../../src/index.ts'
 
-// One process of a hub, to be killed, stopped and started again. What it is told by IPC is what a machine does to it.
+// One process of a hub, to be killed, stopped and started again. Commands over IPC simulate faults of the machine.
 
 /** What happens to the machine of a hub. */
 export type Told = { readonly stepClockMs: number }
@@ -19,7 +19,7 @@ const clock = { ...systemClock, now: () => systemClock.now() + stepped }
 process.on('message', ({ stepClockMs }: Told) => {
   stepped += stepClockMs
 })
-// The process that made this one is gone: so is what it was made for.
+// The parent process is gone, so this one has no purpose.
 process.on('disconnect', () => process.exit())
 
 const broker = brokerOf(process.env['FAULTS_BROKER']!, { maxEvents: 100_000, maxBytes: 1 << 30 }, clock)!

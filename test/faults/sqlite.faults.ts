@@ -14,7 +14,7 @@ const times = (n: number, fault: Nemesis) => Array.from({ length: n }, () => fau
 
 describe.each(Array.from({ length: ROUNDS }, (_, i) => SEED + i))('a hub on a SQLite file, seed %d', (seed) => {
   it.each<[string, (file: string) => readonly Nemesis[], object?]>([
-    ['20 kills, everybody back before anything new', () => times(20, killed)],
+    ['20 kills, every client reconnected before new events', () => times(20, killed)],
     ['20 kills under load', () => times(20, killedUnderLoad)],
     ['crash loops', () => times(5, crashLoop)],
     ['deploys', () => times(5, deployed)],

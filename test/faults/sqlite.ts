@@ -7,7 +7,7 @@ import { diskFull, smallDisk } from './nemesis/full-disk.ts'
 import type { Nemesis } from './nemesis.ts'
 import { run } from './run.ts'
 
-/** Runs faults against a hub on a fresh file and checks what came of it. `disk`: on a small disk of its own. */
+/** Runs faults against a hub on a new file and checks the story. `disk`: on a separate small disk. */
 export async function tryFaults(
   seed: number,
   faults: (file: string) => readonly Nemesis[],

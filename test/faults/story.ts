@@ -39,13 +39,13 @@ export interface Story {
   readonly log: readonly LogEntry[]
   readonly publications: readonly Publication[]
   readonly subscriptions: readonly Subscription[]
-  /** A fault took away what had been acknowledged, as a restored backup does. */
+  /** A fault removed acknowledged events, as a restored backup does. */
   readonly lossy: boolean
 }
 
 /** Where an event ID stands in the log. */
 export function seqOf(id: string): number {
   const cursor = parseCursor(id)
-  if (cursor === undefined) throw new Error(`${id} is no event ID of a hub`)
+  if (cursor === undefined) throw new Error(`${id} is not an event ID of a hub`)
   return cursor.seq
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { type Seen, type Subscription, seqOf } from './story.ts'
 
-/** A client that comes back with the last event ID it has, a short while after every end of its connection. */
+/** A client that reconnects with its last event ID, a short while after every end of its connection. */
 export class Subscriber implements Subscription {
   readonly name: string
   readonly channels: readonly string[]
@@ -14,7 +14,7 @@ export class Subscriber implements Subscription {
   readonly #abort = new AbortController()
   readonly #uids = new Set<string>()
   #running: Promise<void> | undefined
-  /** Present while it is not to come back. */
+  /** Present while it must not reconnect. */
   #away: { readonly over: Promise<void>; readonly end: () => void } | undefined
   #waiting: (() => void)[] = []
 
@@ -34,7 +34,7 @@ export class Subscriber implements Subscription {
     await this.#running
   }
 
-  /** Does not come back, once its connection ends, before `comeBack`. */
+  /** After the end of its connection it does not reconnect before `comeBack`. */
   stayAway(): void {
     let end = () => {}
     const over = new Promise<void>((resolve) => (end = resolve))
@@ -62,7 +62,7 @@ export class Subscriber implements Subscription {
     return this.#uids.has(uid)
   }
 
-  /** Whether it was told, by what it has seen from index `since` on, that it may have missed the event of this ID. */
+  /** Whether it received, from index `since` on, a gap that may include the event with this ID. */
   wasTold(id: string, since: number): boolean {
     return this.seen.slice(since).some((item) => item.what === 'gap' && seqOf(item.to) >= seqOf(id))
   }

@@ -17,8 +17,8 @@ export interface ClientInit {
   /** Bytes of the data of an event. */
   readonly size: number
   /**
-   * It has a core of its own and never sleeps in a measured stretch: to wake a sleeper is work of the kernel that would
-   * be charged to the server, and that no server has whose clients are on other machines.
+   * It has a separate core and never sleeps in a measured stretch. To wake a sleeping process is work of the kernel
+   * that would count as the server's, and a server with remote clients does not have it.
    */
   readonly awake: boolean
 }
@@ -79,7 +79,7 @@ export class LoadClient {
     return { connected: this.#crowd.size, usage: this.#meter.usage() }
   }
 
-  /** Adds streams of which nobody reads a byte. */
+  /** Adds streams that are never read. */
   connectSlow(count: number): void {
     for (let i = 0; i < count; i++) this.#slow.push(neverReading(this.#init.port, 'c0'))
   }
@@ -90,7 +90,7 @@ export class LoadClient {
     await this.#empty()
   }
 
-  /** Publishes by POST with `window` events under way. */
+  /** Publishes by POST with `window` events in flight. */
   async post({ window, warmMs, ...limit }: Limit & Warm & { window: number }): Promise<Stretch> {
     const { port, size } = this.#init
     return this.#measure(new Posts(this.#crowd, port, size, window), warmMs, limit)
@@ -116,7 +116,7 @@ export class LoadClient {
     return { ...stretch, p50: at(0.5), p90: at(0.9), p99: at(0.99) }
   }
 
-  /** Like `post`, and looks at the memory of the server meanwhile. */
+  /** Like `post`, and samples the memory of the server during it. */
   async postToSlow(options: Limit & Warm & { window: number }): Promise<SlowStretch> {
     let peakKiB = 0
     const look = () => {
@@ -144,7 +144,7 @@ export class LoadClient {
     return idBefore(payload(first, MARK_BYTES), text.join(''))
   }
 
-  /** `clients` come back with this ID, `missed` events behind, and leave again when they have all of them. */
+  /** `clients` reconnect with this ID, `missed` events behind, and leave when they have received all of them. */
   async storm({ lastEventId, missed, clients, times }: Storm): Promise<Stretch> {
     const crowd = this.#crowd
     const before = crowd.board.delivered

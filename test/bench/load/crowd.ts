@@ -16,7 +16,7 @@ export interface Seat {
 /** How many are connecting at a time. */
 const CONNECTING = 256
 
-/** All subscribers. Event `n` belongs to channel `n` modulo their number, so each channel has a sequence of its own. */
+/** All subscribers. Event `n` belongs to channel `n` modulo their number, so each channel has its own sequence. */
 export class Crowd {
   readonly board = new Board()
   readonly #port: number
@@ -72,12 +72,12 @@ export class Crowd {
     for (let n = this.next - count; n < this.next; n++) this.board.expect(n, subscribers)
   }
 
-  /** Lets somebody look at all bytes. */
+  /** Passes all bytes to an observer. */
   spy(spy: (bytes: Buffer) => void): void {
     for (const { subscriber } of this.#members) subscriber.spy = spy
   }
 
-  /** Counts what has not come so far as lost, and waits for it no longer. */
+  /** Counts events that have not arrived as lost, and no longer waits for them. */
   settle(): void {
     for (const { sequence } of this.#members) sequence.settle(this.next - 1)
     this.board.clear()

@@ -12,16 +12,16 @@ export interface Outcome {
   readonly published: number
   readonly deliveries: number
   readonly refused: number
-  /** Nothing moved any more although something was under way. */
+  /** The run stalled with events in flight. */
   readonly stalled: boolean
 }
 
-/** Without a delivery for this long, what is under way counts as lost. */
+/** Without a delivery for this long, events in flight count as lost. */
 const STALLED_MS = 8_000
 /** Time for what should not come: duplicates. */
 const AFTER_MS = 50
 
-/** Lets a source publish until the limit is reached, then waits until everybody has everything. */
+/** Lets a source publish until the limit is reached, then waits until every subscriber has every event. */
 export async function drive(crowd: Crowd, source: Source, limit: Limit): Promise<Outcome> {
   const { board } = crowd
   const [from, before, refused] = [crowd.next, board.delivered, source.refused]
@@ -40,12 +40,12 @@ export async function drive(crowd: Crowd, source: Source, limit: Limit): Promise
   }
 }
 
-/** Whether everybody got everything that was announced. */
+/** Whether every subscriber received every announced event. */
 export async function delivered(crowd: Crowd): Promise<boolean> {
   return moving(crowd, { moved: () => {} }, () => crowd.board.underWay === 0)
 }
 
-/** Calls `pump` with everything that happens until it returns true; false when nothing happens any more. */
+/** Calls `pump` after each change until it returns true; returns false if the run stalls. */
 async function moving(crowd: Crowd, source: Pick<Source, 'moved'>, pump: () => boolean): Promise<boolean> {
   const { board } = crowd
   let [seen, seenAt] = [-1, 0]
@@ -75,7 +75,7 @@ async function moving(crowd: Crowd, source: Pick<Source, 'moved'>, pump: () => b
   })
 }
 
-/** Ends a stretch: what has not come by now is lost. */
+/** Ends a stretch: events that have not arrived are lost. */
 export async function settle(crowd: Crowd): Promise<void> {
   await sleep(AFTER_MS)
   crowd.settle()

@@ -1,6 +1,6 @@
 import { type ClientInit, LoadClient } from './client.ts'
 
-/** The load client as a process of its own, so that it can have a core of its own. It is told what to do over IPC. */
+/** The load client as a separate process, so that it can have a separate core. Its commands come over IPC. */
 export interface Call {
   readonly method: string
   readonly args: readonly unknown[]

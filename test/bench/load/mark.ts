@@ -17,7 +17,7 @@ export function renumber(bytes: Buffer, at: number, n: number): void {
   }
 }
 
-/** The number of the mark at `at`, or -1 when there is none. */
+/** The number of the mark at `at`, or -1 without a mark. */
 function numberAt(bytes: Buffer, at: number): number {
   if (bytes[at] !== BAR || bytes[at + 1] !== 0x23 || bytes[at + 2] !== 0x6e || bytes[at + 3] !== 0x3d) return -1
   let n = 0
@@ -30,9 +30,9 @@ function numberAt(bytes: Buffer, at: number): number {
 }
 
 /**
- * Finds the marks in the bytes of one connection, wherever TCP has cut them. The client shares the machine with the
- * server, so nothing is decoded and nothing is allocated: the padding behind a mark is skipped, and only the few bytes
- * up to the next one are looked at. What it skips is never more than one event, so no mark is missed.
+ * Finds the marks in the bytes of one connection, across any packets of TCP. The client shares the machine with the
+ * server, so it decodes and allocates nothing: it skips the padding after a mark, and reads only the few bytes up to
+ * the next one. It never skips more than one event, so no mark is missed.
  */
 export class MarkScanner {
   readonly #padding: number
@@ -68,7 +68,7 @@ export class MarkScanner {
     this.#skip = at - length
   }
 
-  /** Joins what was carried over with enough bytes for one mark; afterwards `#skip` says where to go on. */
+  /** Joins the bytes that were carried over with enough bytes for one mark; afterwards `#skip` is the place to continue. */
   #mend(bytes: Buffer, length: number): void {
     const carry = this.#carry!
     const joint = Buffer.concat([carry, bytes.subarray(0, Math.min(length, MARK_BYTES - 1))])

@@ -22,7 +22,7 @@ function answerLength(bytes: Buffer): number {
 export class Publisher {
   readonly #socket: Socket
   readonly #size: number
-  /** Ready requests by channel: only the number is written anew. */
+  /** Ready requests by channel: only the number is rewritten. */
   readonly #requests = new Map<string, Buffer>()
   readonly #answered: (publisher: Publisher, ok: boolean) => void
   #answer: Buffer | undefined

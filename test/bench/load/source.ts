@@ -15,7 +15,7 @@ export interface Source {
   close(): void
 }
 
-/** POSTs with at most `window` events under way, each on a connection of its own, so that they arrive together. */
+/** POSTs with at most `window` events in flight, each on a separate connection, so that they arrive together. */
 export class Posts implements Source {
   readonly #crowd: Crowd
   readonly #window: number
@@ -62,7 +62,7 @@ export class Posts implements Source {
   }
 }
 
-/** The same at a fixed rate, whatever is under way: one every `1 / perSecond`, as far as the loop keeps up. */
+/** The same at a fixed rate, with any number in flight: one every `1 / perSecond`, if the loop keeps up. */
 export class PacedPosts implements Source {
   readonly #posts: Posts
   readonly #intervalMs: number

@@ -7,10 +7,10 @@ export interface Faults {
   stray: number
 }
 
-/** More than are ever under way. */
+/** More than are ever in flight. */
 const RING = 1 << 16
 
-/** Knows, for every event under way, how many subscribers have not got it yet. */
+/** Counts, for every event in flight, the subscribers that have not received it yet. */
 export class Board {
   readonly faults: Faults = { lost: 0, duplicated: 0, reordered: 0, stray: 0 }
   readonly #expected = new Int32Array(RING)
@@ -18,13 +18,13 @@ export class Board {
   readonly #late = new Int32Array(RING)
   readonly #sentAt = new Float64Array(RING)
   #complete: () => void = () => {}
-  /** Whether the numbers are the order of publishing. What is published at the same time may come in any. */
+  /** Whether the numbers are the order of publishing. Events that are published at the same time may arrive in any order. */
   ordered = true
-  /** Events that somebody has not got yet. */
+  /** Events that some subscriber has not received yet. */
   underWay = 0
   /** First deliveries, ever. */
   delivered = 0
-  /** Where the time of every delivery goes, while somebody wants to know. */
+  /** Receives the time of every delivery, if set. */
   latencies: number[] | undefined
 
   expect(n: number, subscribers: number): void {
@@ -57,7 +57,7 @@ export class Board {
     this.deliver(n)
   }
 
-  /** Nobody waits for anything any more. */
+  /** Stops waiting for events. */
   clear(): void {
     for (let at = 0; at < RING && this.underWay > 0; at++) {
       if (this.#left[at] === 0) continue

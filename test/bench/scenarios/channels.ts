@@ -8,7 +8,7 @@ const WINDOW = 16
 export const channels: Scenario = {
   name: 'channels',
   title: 'Many channels, few subscribers each',
-  about: 'Events come by POST, to one channel after the other. What a POST costs is shared by few deliveries here.',
+  about: 'Events come by POST, to one channel after the other. Few deliveries share the cost of a POST here.',
   columns: costColumns('delivery', 'deliveries'),
   peers: (all) => all,
   variants: ({ maxStreams, quick }) => {
@@ -21,7 +21,7 @@ export const channels: Scenario = {
           await connectAll(bench, count * PER_CHANNEL, count)
           const { warmMs, measureMs } = bench.mode
           const stretch = await bench.client.post({ window: WINDOW, warmMs, ms: measureMs })
-          const table = `${format(count)} channels with ${PER_CHANNEL} subscribers each, ${WINDOW} under way`
+          const table = `${format(count)} channels with ${PER_CHANNEL} subscribers each, ${WINDOW} in flight`
           return [deliveriesOf(table, stretch, cost(stretch.usage, stretch.deliveries))]
         },
       },

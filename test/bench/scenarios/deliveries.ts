@@ -7,7 +7,7 @@ export function deliveriesOf(table: string, stretch: Stretch, values: Figures['v
   const notes = [
     refused > 0 && `${format(refused)} answers were no success`,
     closed > 0 && `${format(closed)} subscribers were closed`,
-    stalled && 'nothing came any more',
+    stalled && 'no more events arrived',
   ].filter((note) => note !== false)
   const note = notes.join('; ')
   return { table, values, faults, foreignCores: usage.foreignCores, ...(note !== '' && { note }) }

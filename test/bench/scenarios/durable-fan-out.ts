@@ -8,7 +8,7 @@ export const durableFanOut: Scenario = {
   name: 'durable-fan-out',
   title: 'One channel, many subscribers, with the log on a disk',
   about:
-    'As with one channel and many subscribers above. Each event is on the disk before anybody gets it; that is all the difference.',
+    'As with one channel and many subscribers above. The only difference: each event is on disk before a subscriber receives it.',
   columns: costColumns('delivery', 'deliveries'),
   peers: (all) => (all.includes(hub) ? [hub, durableHub] : []),
   variants: ({ quick, warmMs, measureMs }) => [
@@ -21,7 +21,7 @@ export const durableFanOut: Scenario = {
         for (const window of quick ? [1] : [1, 2, 16]) {
           const ms = measureMs * (quick ? 2 : 3)
           const stretch = await bench.client.post({ window, warmMs: 2 * warmMs, ms })
-          const table = `${format(SUBSCRIBERS)} subscribers, ${window} under way`
+          const table = `${format(SUBSCRIBERS)} subscribers, ${window} in flight`
           figures.push(deliveriesOf(table, stretch, cost(stretch.usage, stretch.deliveries)))
         }
         return figures

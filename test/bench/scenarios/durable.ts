@@ -4,7 +4,7 @@ import { ask } from './ask.ts'
 
 interface Way {
   readonly batch: number
-  /** Everything; else what is kept by default. */
+  /** Keeps everything; otherwise the default history. */
   readonly keeps: boolean
   /** With `publishAll`. */
   readonly together: boolean
@@ -23,9 +23,9 @@ const WAYS: readonly Way[] = [
 /** As fast as the disk takes it. */
 export const durable: Scenario = {
   name: 'durable',
-  title: 'Publishing into a log on a disk, as fast as it goes',
+  title: 'Publishing into a log on a disk, as fast as possible',
   about:
-    'In one process, without a network: the hub publishes with `hub.publish`, so many events in one turn of the loop, to one subscriber whose stream goes nowhere; while one batch is committed the next one waits. By hand it is the same rows in one prepared statement, a transaction for each batch, synchronous=FULL, and nothing else. Every batch is on the disk before it is acknowledged. *Events a commit* says what a batch came to be.',
+    'In one process, without a network: the hub publishes with `hub.publish`, the given number of events in one turn of the loop, to one subscriber whose stream is discarded. While one batch is committed, the next one waits. "By hand" is the same rows in one prepared statement, a transaction for each batch, synchronous=FULL, and nothing else. Every batch is on disk before it is acknowledged. *Events a commit* is the resulting size of a batch.',
   columns: [
     { key: 'wall', title: 'µs per event', digits: 2 },
     { key: 'rate', title: 'events/s', digits: 0 },
@@ -37,11 +37,7 @@ export const durable: Scenario = {
   peers: (all) => (all.includes(hub) ? [...measuringHubs, rawSqlite] : []),
   variants: ({ quick, warmPostsMs, measureMs }) =>
     (quick ? [QUICK] : WAYS).map(({ batch, keeps, together }) => {
-      const how = together
-        ? ' with publishAll'
-        : keeps
-          ? ''
-          : ', and what retention does not keep by default is deleted'
+      const how = together ? ' with publishAll' : keeps ? '' : ', with the default retention'
       const table = `${format(batch)} at a time${how}`
       const numbers = { batch, keeps: Number(keeps), together: Number(together), warmMs: warmPostsMs, ms: measureMs }
       return {

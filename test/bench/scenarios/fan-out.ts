@@ -5,7 +5,7 @@ export const fanOut: Scenario = {
   name: 'fan-out',
   title: 'One channel, many subscribers',
   about:
-    'Events come by POST. The next one is sent when all subscribers have got one of those under way, each over a keep-alive connection of its own.',
+    'Events come by POST. The next one is sent when all subscribers have received one of those in flight, each over a separate keep-alive connection.',
   columns: costColumns('delivery', 'deliveries'),
   peers: (all) => all,
   variants: ({ maxStreams, quick }) =>
@@ -20,7 +20,7 @@ export const fanOut: Scenario = {
           for (const window of [1, 2, 16]) {
             const { warmMs, measureMs } = bench.mode
             const stretch = await bench.client.post({ window, warmMs, ms: measureMs })
-            const table = `${format(count)} subscribers, ${window} under way`
+            const table = `${format(count)} subscribers, ${window} in flight`
             figures.push(deliveriesOf(table, stretch, cost(stretch.usage, stretch.deliveries)))
           }
           return figures

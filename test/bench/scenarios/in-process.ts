@@ -2,13 +2,13 @@ import { connectAll, cost, costColumns, format, type Scenario } from '../scenari
 import { deliveriesOf } from './deliveries.ts'
 
 const SUBSCRIBERS = 1_000
-/** Events of one command: few enough that nobody's buffers fill. */
+/** Events of one command: few enough that no buffer fills. */
 const EVENTS = 64
 
 export const inProcess: Scenario = {
   name: 'in-process',
   title: 'Published in the process of the server',
-  about: `The server publishes by itself, ${EVENTS} events at a time, and goes on when all subscribers have all of them. So nothing of HTTP is in these figures but the stream.`,
+  about: `The server publishes on its own, ${EVENTS} events at a time, and continues when all subscribers have all of them. So of HTTP these figures include only the stream.`,
   columns: costColumns('delivery', 'deliveries'),
   peers: (all) => all.filter(({ isNode }) => isNode),
   variants: () => [

@@ -12,7 +12,7 @@ export const largeLog: Scenario = {
   name: 'large-log',
   title: 'A large log on a disk',
   about:
-    'A log of 100 channels that is full: it keeps no more. How long it takes to open, from `sqliteBroker()` to `hub.ready()`; to read the next 200 events after a position, of one channel or of all; and for a client who comes back 200 events of its channel behind to be live. Then twice as much is published as it holds.',
+    'A full log of 100 channels. The time to open it, from `sqliteBroker()` to `hub.ready()`; to read the next 200 events after a position, of one channel or of all; and until a client that reconnects 200 events of its channel behind is live. Then twice as many events are published as it holds.',
   columns: [
     { key: 'p50', title: 'p50 ms', digits: 2 },
     { key: 'p99', title: 'p99', digits: 2 },

@@ -21,7 +21,7 @@ export const memory: Scenario = {
   name: 'memory',
   title: 'Memory of idle streams',
   about:
-    'Resident memory that the server has gained, by stream, before and after a collection. What the burst of connections leaves behind in the heap counts as well, and is not given back before one. The slope is what each further stream adds. Memory of the kernel is in none of it.',
+    'The growth of the resident memory of the server, per stream, before and after a collection. The first figure includes garbage from the burst of connections, which stays until a collection. The slope is the cost of each further stream. Memory of the kernel is not included.',
   columns: [
     { key: 'kib', title: 'KiB per stream', digits: 1 },
     { key: 'afterGc', title: 'after gc', digits: 1 },

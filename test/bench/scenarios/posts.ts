@@ -15,7 +15,7 @@ export const posts: Scenario = {
         await connectAll(bench, 1)
         const { warmPostsMs, measureMs } = bench.mode
         const stretch = await bench.client.post({ window: 16, warmMs: warmPostsMs, ms: measureMs })
-        return [deliveriesOf('1 subscriber, 16 under way', stretch, cost(stretch.usage, stretch.published))]
+        return [deliveriesOf('1 subscriber, 16 in flight', stretch, cost(stretch.usage, stretch.published))]
       },
     },
   ],

@@ -6,8 +6,8 @@ const MISSED = 100
 
 export const reconnects: Scenario = {
   name: 'reconnects',
-  title: 'A storm of clients that come back',
-  about: `${format(CLIENTS)} clients come back with the ID of the last event that they have, each ${MISSED} events behind. Only servers that replay take part.`,
+  title: 'A storm of reconnecting clients',
+  about: `${format(CLIENTS)} clients reconnect with the ID of their last event, each ${MISSED} events behind. Only servers that replay take part.`,
   columns: [
     ...costColumns('reconnection', 'reconnections'),
     { key: 'replayed', title: 'events replayed, of each hundred missed', digits: 2 },

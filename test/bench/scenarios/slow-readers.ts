@@ -15,7 +15,7 @@ export const slowReaders: Scenario = {
     { key: 'grown', title: 'RSS grown by MiB', digits: 0 },
     { key: 'cpu', title: 'CPU µs per delivery', digits: 2 },
     { key: 'rate', title: 'deliveries/s', digits: 0 },
-    { key: 'complete', title: '% delivered to those who read', digits: 2 },
+    { key: 'complete', title: '% delivered to clients that read', digits: 2 },
     { key: 'alive', title: 'answers (1 = yes)', digits: 0 },
   ],
   isSteady: true,

@@ -1,4 +1,4 @@
-/** The least that reads a request's body: what somebody writes who wants no body parser. */
+/** The smallest reader of a request's body, without a body parser. */
 export function readText(req, then) {
   let text = ''
   req.setEncoding('utf8')

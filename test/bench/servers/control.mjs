@@ -1,11 +1,11 @@
-/** What is published, as ../load/mark.ts reads it: a number between marks, then padding. */
+/** The data of an event, in the form that ../load/mark.ts reads: a number between marks, then padding. */
 function payload(n, size) {
   return `|#n=${String(n).padStart(10, '0')}|`.padEnd(size, 'x')
 }
 
 /**
- * The routes under /control, which are the same for every server and no part of what is measured:
- * `gc` collects garbage twice, because the first pass only finds what the second may let go;
+ * The routes under /control, which are the same for every server and not a part of the measurement:
+ * `gc` collects garbage twice, because the first pass only finds the objects that the second can free;
  * `publish` publishes `n` events in the process, `perTurn` in one turn of the loop.
  */
 export function control(publish) {

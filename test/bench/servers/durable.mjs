@@ -8,8 +8,8 @@ import { logFile, syncTimes } from './log-file.mjs'
 import { cost, percentile, serve, TEXT } from './measures.mjs'
 
 /**
- * What a log on a disk costs, and how long it takes. Nothing goes over a network: the hub publishes by itself, to one
- * subscriber whose stream goes nowhere. With `memory` the same without a disk.
+ * The cost and the latency of a log on a disk. There is no network: the hub publishes on its own, to one subscriber
+ * whose stream is discarded. With `memory`, the same without a disk.
  */
 const inMemory = process.argv[2] === 'memory'
 const CHANNELS = 100
@@ -21,7 +21,7 @@ const EVERYTHING = { maxEvents: 10_000_000, maxAgeMs: 0, maxBytes: 2 ** 40 }
 let next = 0
 const channel = () => `c${next++ % CHANNELS}`
 
-/** A hub on a log, and how many times that has handed over what it had committed. */
+/** A hub on a log, and the number of batches that the log has handed over. */
 function open(file, history) {
   const broker = inMemory ? memoryBroker({ history }) : sqliteBroker({ file, history })
   const counted = { commits: 0 }
@@ -36,7 +36,7 @@ function open(file, history) {
   return { broker, hub: new ChannelHub({ broker }), counted }
 }
 
-/** Publishes so many events in one turn of the loop. */
+/** Publishes this many events in one turn of the loop. */
 async function publishEach(hub, size) {
   const receipts = []
   for (let i = 0; i < size; i++) receipts.push(hub.publish(channel(), TEXT))
@@ -49,7 +49,7 @@ async function publishTogether(hub, size) {
   await hub.publishAll(events)
 }
 
-/** Batches of one size, one under way and the next one waiting for it. */
+/** Batches of one size, one in progress and the next one waiting for it. */
 async function publishWhile(more, publish, hub, batch) {
   let n = 0
   let turn = Promise.resolve()
@@ -90,7 +90,7 @@ let large
 const mib = (bytes) => bytes / 2 ** 20
 
 serve({
-  /** As fast as it goes, `batch` at a time, one by one or `together`. `keeps` everything, or what is kept by default. */
+  /** As fast as possible, `batch` at a time, one by one or `together`. `keeps`: everything, or the default history. */
   async publish({ batch, warmMs, ms, keeps, together }) {
     const publish = together ? publishTogether : publishEach
     const { hub, counted } = open(logFile(), keeps ? EVERYTHING : undefined)
@@ -106,7 +106,7 @@ serve({
     return { ...figures, batch: n / counted.commits }
   },
 
-  /** At a fixed rate: what is due is published once a millisecond. */
+  /** At a fixed rate: the events that are due are published once a millisecond. */
   async pace({ rate, warmMs, ms }) {
     const { hub, counted } = open(logFile())
     await subscribeLive(hub, stream(), '>')
@@ -149,7 +149,7 @@ serve({
     }
   },
 
-  /** Makes a log of so many events, which is as many as its retention keeps. */
+  /** Makes a log of `count` events, which is the limit of its retention. */
   async make({ count }) {
     large = { file: logFile(), count, history: { ...EVERYTHING, maxBytes: count * EVENT_BYTES } }
     log = open(large.file, large.history)
@@ -192,7 +192,7 @@ serve({
     return { p50: percentile(took, 50), p99: percentile(took, 99) }
   },
 
-  /** Clients who come back 200 events of a channel behind, until they are live. */
+  /** Clients that reconnect 200 events of a channel behind, until they are live. */
   async resume({ times }) {
     const { hub, broker } = log
     const { epoch, seq } = broker.top()

@@ -47,18 +47,18 @@ const measures = {
     await subscribeAll(hub, 1, () => 'target')
     return measurePublish(hub, times, () => 'target')
   },
-  /** `count` channels in the log, to which nobody listens. */
+  /** `count` channels in the log without a subscriber. */
   async kept(hub, count, times) {
     await publishAll(hub, count, (i) => `other.${i}`)
     await subscribeAll(hub, 1, () => 'target')
     return measurePublish(hub, times, () => 'target')
   },
-  /** `count` channels, each heard through a pattern of its own. */
+  /** `count` channels, each subscribed through a separate pattern. */
   async matching(hub, count, times) {
     await subscribeAll(hub, count, (i) => `t${i}.*`)
     return measurePublish(hub, times, (k) => `t${k % count}.x`)
   },
-  /** Clients come back while `count` events of other channels lie between those that they missed. */
+  /** Clients reconnect while `count` events of other channels are between those that they missed. */
   async replay(hub, count, times) {
     const { id: after } = await hub.publish('target', TEXT)
     const every = count / MISSED

@@ -2,7 +2,7 @@ import { closeSync, fdatasyncSync, mkdirSync, mkdtempSync, openSync, rmSync, wri
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** On the disk of the repository: what a system has for temporary files is often none. */
+/** On the disk of the repository: the folder for temporary files is often not on a disk. */
 const TEMP = fileURLToPath(new URL('../../.tmp/', import.meta.url))
 
 let folder

@@ -26,7 +26,7 @@ export async function cost(work) {
   }
 }
 
-/** The value below which so many hundredths are. */
+/** The value below which this percentage of values is. */
 export function percentile(values, hundredths) {
   const sorted = Float64Array.from(values).sort()
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * hundredths) / 100))]

@@ -3,8 +3,8 @@ import { logFile } from './log-file.mjs'
 import { cost, serve, TEXT } from './measures.mjs'
 
 /**
- * What somebody writes by hand: the rows of the broker, with its pragmas, in one prepared statement and one transaction
- * for each batch. No thread, no promise, no channel, no retention, no subscriber.
+ * The same by hand: the rows of the broker, with its pragmas, in one prepared statement and one transaction for each
+ * batch. No thread, no promise, no channel, no retention, no subscriber.
  */
 const CHANNELS = 100
 

@@ -81,7 +81,7 @@ describe('a commit that fails', () => {
 })
 
 describe('a disk without room', () => {
-  it('refuses what does not fit, whole, shows what it has, and goes on when there is room again', async () => {
+  it('refuses a whole publish that does not fit, still serves its events, and resumes when there is space', async () => {
     const { file, clock, started, kept } = await open({ history: { maxEvents: 10_000 } })
     const group = (name: string) =>
       Array.from({ length: 200 }, (_, i) => event(`${name}${i}`, { data: `${name} ${'x'.repeat(400)}` }))
@@ -92,7 +92,7 @@ describe('a disk without room', () => {
     expect(fitted).toBeGreaterThan(0)
     expect(fitted).toBeLessThan(6)
     expect((await kept()).length).toBe(200 * fitted)
-    // Sweeps go on meanwhile, and trip over nothing.
+    // Sweeps continue without an error.
     clock.advance(5_000)
     plan(file, [])
     expect(await started.publish('last1')).toBe(`${200 * fitted + 1}`)
@@ -195,11 +195,11 @@ describe('a position', () => {
   })
 })
 
-it('what waits for a disk is bounded: more is refused', async () => {
+it('the queue for a disk is bounded: more is refused', async () => {
   const { started } = await open({ history: { maxEvents: 0 } })
   const large = event('a1', { data: 'x'.repeat(1_000_000) })
   const outcomes = await Promise.all(Array.from({ length: 72 }, () => started.publish(large)))
-  // One is under way at once, 67 wait.
+  // One is in progress at once, 67 wait.
   expect(outcomes.slice(0, 68)).toEqual(Array.from({ length: 68 }, (_, i) => `${i + 1}`))
   expect(outcomes.slice(68)).toEqual(Array.from({ length: 4 }, () => UNAVAILABLE))
   expect(await started.publish(large)).toBe('69')

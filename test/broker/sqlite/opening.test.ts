@@ -31,7 +31,7 @@ async function refusalOf(file: string): Promise<string> {
 }
 
 describe('a file that cannot be the log', () => {
-  it('is no database', async () => {
+  it('is not a database', async () => {
     const file = temporaryFile()
     const text = 'This is a text, and not a short one. '.repeat(200)
     writeFileSync(file, text)
@@ -54,7 +54,7 @@ describe('a file that cannot be the log', () => {
     const db = openForWriting(await loadDriver(), file, 'full')
     db.exec('PRAGMA user_version = 2')
     db.close()
-    expect(await refusalOf(file)).toMatch(/has format 2; this version of express-sse-hub knows 1\./)
+    expect(await refusalOf(file)).toMatch(/has format 2; this version of express-sse-hub supports 1\./)
   })
 
   it('is damaged', async () => {
@@ -82,7 +82,7 @@ describe('a file that cannot be the log', () => {
     log.close()
     chmodSync(dirname(file), 0o777)
     chmodSync(file, 0o444)
-    // A process of somebody who may not do everything: the modules come first, because they may be out of its reach.
+    // A process with few permissions: the modules are loaded first, because it may not be allowed to read them.
     const child = new Process(`
       const { serviceOf, answer } = await import(new URL('./thread/service.js', ${JSON.stringify(ENTRY_BUILT)}))
       const { loadDriver } = await import(new URL('./log/driver.js', ${JSON.stringify(ENTRY_BUILT)}))
@@ -118,12 +118,12 @@ describe('sqliteBroker()', () => {
     [{ file: 'a', clock: {} }, /clock/],
     [{ file: 'a', fiel: 'b' }, /fiel/],
     [undefined, /file/],
-  ])('names what is wrong with %j', (options, message) => {
+  ])('names the mistake in %j', (options, message) => {
     expect(() => sqliteBroker(options as never)).toThrow(TypeError)
     expect(() => sqliteBroker(options as never)).toThrow(message)
   })
 
-  it('serves one hub, and nobody before it is started', async () => {
+  it('serves one hub, and no call before it is started', async () => {
     const { broker } = await Started.open(WORKER_BUILT, { file: temporaryFile() })
     await expect(broker.start(listener)).rejects.toThrow(TypeError)
     const other = brokerOf(WORKER_BUILT, { file: temporaryFile() })

@@ -31,7 +31,7 @@ export class Process {
     await this.#exited
   }
 
-  /** The code it ends with by itself. */
+  /** Its exit code, if it ends on its own. */
   async exit(): Promise<unknown> {
     const [code] = await this.#exited
     return code

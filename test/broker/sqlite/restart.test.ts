@@ -11,7 +11,7 @@ const a = selector('a')
 const listener = { events: () => {}, suspect: () => {} }
 const UNAVAILABLE = 'ERR_SSE_BROKER_UNAVAILABLE'
 
-/** A process that opens a log, appends `a1`… to it, and prints what it was given. */
+/** A process that opens a log, appends `a1`… to it, and prints its receipts. */
 function publisher(file: string, count: number, then: string): Process {
   return new Process(`
     import { sqliteBroker } from ${JSON.stringify(ENTRY_BUILT)}
@@ -28,7 +28,7 @@ function publisher(file: string, count: number, then: string): Process {
 }
 
 describe('a log on disk', () => {
-  it('goes on after a restart where it was', async () => {
+  it('resumes at its position after a restart', async () => {
     const file = temporaryFile()
     const first = await Started.open(WORKER_BUILT, { file })
     expect(await first.publish('a1', event('a2', { idempotencyKey: 'k' }))).toBe('1 2')
@@ -62,7 +62,7 @@ describe('a log on disk', () => {
     expect(items.slice(0, 3)).toMatchObject(ids.map(({ seq }, i) => ({ seq, data: `a${i + 1}` })))
   })
 
-  it('is for one broker: another one is told, in this process and in another, until the first is gone', async () => {
+  it('is for one broker: another one is refused, in this process and in another, until the first is gone', async () => {
     const file = temporaryFile()
     const { broker } = await Started.open(WORKER_BUILT, { file })
     await expect(brokerOf(WORKER_BUILT, { file }).start(listener)).rejects.toMatchObject({
@@ -79,7 +79,7 @@ describe('a log on disk', () => {
     expect(after.top.seq).toBe(1)
   })
 
-  it('waits for one who is about to let go', async () => {
+  it('waits for a broker that is about to release the file', async () => {
     const file = temporaryFile()
     const first = await Started.open(WORKER_BUILT, { file })
     const second = brokerOf(WORKER_BUILT, { file })
@@ -113,7 +113,7 @@ describe('a log on disk', () => {
 })
 
 describe('a backup', () => {
-  it('is a log with all that was published before, made while publishing goes on', async () => {
+  it('is a log with all earlier events, made while publishing continues', async () => {
     const file = temporaryFile()
     const copy = join(temporaryFolder(), 'copy.db')
     const { broker, top } = await Started.open(WORKER_BUILT, { file })

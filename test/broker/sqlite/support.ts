@@ -22,7 +22,7 @@ export function temporaryFile(): string {
   return join(temporaryFolder(), 'hub.db')
 }
 
-/** What its listener was told, in one line for each call. */
+/** The calls of its listener, one line for each. */
 export type Told = string
 
 /** A broker whose threads run `worker`. It is closed after the test. */
@@ -32,7 +32,7 @@ export function brokerOf(worker: URL, options: SqliteBrokerOptions): SqliteLogBr
   return broker
 }
 
-/** A broker that has been started, and what its listener was told. */
+/** A started broker, and the calls of its listener. */
 export class Started {
   readonly broker: SqliteLogBroker
   readonly told: Told[] = []
@@ -60,7 +60,7 @@ export class Started {
     },
   }
 
-  /** Publishes one group. Gives its receipts as `seq`, `seq again`, or the code of what went wrong. */
+  /** Publishes one group. Returns its receipts as `seq`, `seq again`, or the code of the error. */
   async publish(...events: readonly (string | NewEvent)[]): Promise<string> {
     const group = events.map((given) => (typeof given === 'string' ? event(given) : given))
     const [outcome] = await this.broker.publish([group]).catch((error) => {
@@ -72,12 +72,12 @@ export class Started {
   }
 }
 
-/** Tells the faulty writer of a log what goes wrong next, and how many pages its file may have. */
+/** Sets the next faults of the faulty writer of a log, and the number of pages of its file. */
 export function plan(file: string, faults: readonly Fault[], maxPages?: number): void {
   writeFileSync(`${file}-writer-faults`, JSON.stringify({ faults, maxPages }))
 }
 
-/** Tells the faulty reader of a log what goes wrong next. */
+/** Sets the next faults of the faulty reader of a log. */
 export function planReader(file: string, faults: readonly Fault[]): void {
   writeFileSync(`${file}-reader-faults`, JSON.stringify({ faults }))
 }

@@ -7,7 +7,7 @@ interface Published {
   readonly uid: string
 }
 
-/** Listens in this page, or in this worker, and tells what it hears. Returns what ends it. */
+/** Listens in this page, or in this worker, and reports the events. Returns a function that ends it. */
 export function listen(options: ListenOptions, tell: (told: Told) => void): () => void {
   if (options.kind === 'native') return listenNatively(options, tell)
   const { url, channels, store, credentials, connectTimeoutMs, silenceMs, minMs = 100 } = options

@@ -1,9 +1,9 @@
 import type { ListenOptions, Told } from '../told.ts'
 import { listen } from './listen.ts'
 
-// What every page of these tests runs: it listens as it is told to by the test, and keeps what it hears.
+// Every page of these tests runs this: it listens as the test requests, and keeps the events.
 
-/** What this page was told, and whoever waits for it. */
+/** The events of this page, and the waiting calls. */
 class Story {
   readonly told: Told[] = []
   /** The names of the events, in order. */
@@ -36,7 +36,7 @@ class Story {
   }
 }
 
-/** Where a story goes on after the page was loaded again. */
+/** The place where a story continues after a reload. */
 const KEPT = 'story'
 
 class Tab {
@@ -45,7 +45,7 @@ class Tab {
   stop = () => {}
   #worker: Worker | undefined
 
-  /** `lasting`: what is told stays with the tab when the page is loaded again. */
+  /** `lasting`: the events stay with the tab across reloads. */
   listen(options: ListenOptions, { worker = false, lasting = false } = {}): void {
     if (lasting) for (const told of JSON.parse(sessionStorage.getItem(KEPT) ?? '[]')) this.story.tell(told)
     const tell = (told: Told): void => {

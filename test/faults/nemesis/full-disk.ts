@@ -6,7 +6,7 @@ import type { Nemesis } from '../nemesis.ts'
 /** Megabytes of a disk that is soon full. */
 const SIZE = 48
 
-/** Mounts a small disk on a folder. Undefined where that is not allowed: it says what is missing then. */
+/** Mounts a small disk on a folder. Undefined if that is not permitted: it then prints the missing permission. */
 export function smallDisk(folder: string): Disposable | undefined {
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SIZE}m`, 'tmpfs', folder], { stdio: 'pipe' })

@@ -5,7 +5,7 @@ import { connectionsOf, inSilence, type Nemesis } from '../nemesis.ts'
 
 /** The process dies in the middle of its batches. Everybody is back before anything new is published. */
 export const killed: Nemesis = {
-  name: 'killed, and nothing new before everybody is back',
+  name: 'killed, and nothing new before every client has reconnected',
   lossy: false,
   async strike(target) {
     const { hub } = target
@@ -18,7 +18,7 @@ export const killed: Nemesis = {
   },
 }
 
-/** The same, with publishers that go on at once. */
+/** The same, with publishers that continue at once. */
 export const killedUnderLoad: Nemesis = {
   name: 'killed under load',
   lossy: false,
@@ -28,7 +28,7 @@ export const killedUnderLoad: Nemesis = {
   },
 }
 
-/** A crash loop: started and killed again before anybody can publish. */
+/** A crash loop: started and killed again before a client can publish. */
 export const crashLoop: Nemesis = {
   name: 'killed again and again before any publish',
   lossy: false,

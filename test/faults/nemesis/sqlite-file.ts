@@ -2,7 +2,7 @@ import { cp, open, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { connectionsOf, inSilence, type Nemesis } from '../nemesis.ts'
 
-// What can happen to the file of a log on SQLite, besides what can happen to its process.
+// Faults of the file of a SQLite log, besides those of its process.
 
 /** What belongs to a database: without its write-ahead log it is another one. */
 const PARTS = ['', '-wal']
@@ -19,7 +19,7 @@ export function walCutShort(file: string): Nemesis {
       const handle = await open(wal, 'r+')
       await handle.truncate(Math.floor(size * (0.5 + random() / 2)))
       await handle.close()
-      // The index of the write-ahead log is made anew by who opens it.
+      // The next opening rebuilds the index of the write-ahead log.
       await rm(`${file}-shm`, { force: true })
       await hub.start()
     },

@@ -55,7 +55,7 @@ describe.each(drivers)('a log by %s', (name) => {
     log.close()
   })
 
-  it('has its errors told by the codes of SQLite', async () => {
+  it('has errors with the codes of SQLite', async () => {
     const db = (await loadDriver(name)).open(temporaryFile())
     db.exec('CREATE TABLE t (x UNIQUE); INSERT INTO t VALUES (1); PRAGMA query_only = ON')
     const code = (sql: string) => {

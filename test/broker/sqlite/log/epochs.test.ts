@@ -18,7 +18,7 @@ async function live(file: string, epoch: string, ...events: string[]): Promise<v
 }
 
 describe('a life of the log', () => {
-  it('is remembered with its end: a position up to there goes on', async () => {
+  it('is remembered with its end: a position up to it resumes', async () => {
     const file = temporaryFile()
     await live(file, 'first1', 'a1', 'a2')
     await live(file, 'second', 'a3')
@@ -32,7 +32,7 @@ describe('a life of the log', () => {
     log.close()
   })
 
-  it('is diverged from past its end, and what came instead is read', async () => {
+  it('has diverged positions past its end, which continue with the events after it', async () => {
     const file = temporaryFile()
     await live(file, 'first1', 'a1', 'a2')
     await live(file, 'second', 'a3')
@@ -46,7 +46,7 @@ describe('a life of the log', () => {
     log.close()
   })
 
-  it('that nobody knows goes on from the end', async () => {
+  it('that is unknown continues from the end', async () => {
     const file = temporaryFile()
     await live(file, 'first1', 'a1', 'a2')
     const log = await Log.open(file, { epoch: 'second' })
@@ -60,7 +60,7 @@ describe('a life of the log', () => {
     log.close()
   })
 
-  it('is a new one in a copy: what the copy has not is told', async () => {
+  it('is a new one in a copy, which reports the events it lacks', async () => {
     const [file, copy] = [temporaryFile(), temporaryFile()]
     await live(file, 'first1', 'a1', 'a2')
     copyFileSync(file, copy)

@@ -17,7 +17,7 @@ export interface Fault {
   readonly times?: number
 }
 
-/** The faults to come, and what SQLite itself is told. */
+/** The next faults, and settings for SQLite itself. */
 export interface Plan {
   /** The fault that strikes at this moment. Each that is asked for has struck. */
   strike(at: Moment): Fault | undefined
@@ -25,7 +25,7 @@ export interface Plan {
   maxPages(): number | undefined
 }
 
-/** A driver that does what the real one does, but for the faults of a plan. */
+/** A driver like the real one, except for the faults of a plan. */
 export async function faultyDriver(plan: Plan): Promise<Driver> {
   const driver = await loadDriver()
   return {

@@ -36,7 +36,7 @@ export class Log {
     const history = resolveHistoryOptions(options.history)
     const driver = options.driver ?? (await loadDriver())
     const writer = new LogWriter({ driver, file, durability, history, epoch }, wallTime)
-    // Faults are for the one who writes.
+    // Faults are only for the writer.
     return new Log(writer, new LogReader(openForReading(await loadDriver(), file), history), epoch)
   }
 

@@ -34,7 +34,7 @@ describe('a pattern over many channels', () => {
     }
   }
 
-  it('gives every event once, page by page, also of what is appended meanwhile', async () => {
+  it('returns every event once, page by page, including events that are appended between pages', async () => {
     const log = await wideLog()
     const { items, upto } = pages(log, 0, (page) => page % 7 === 0 && log.append(0, `p.new${page}-x`))
     expect(items).toEqual(Array.from({ length: upto }, (_, i) => i + 1))
@@ -53,7 +53,7 @@ describe('a pattern over many channels', () => {
     log.close()
   })
 
-  it('never fails on what is deleted between two pages', async () => {
+  it('never fails on rows that are deleted between two pages', async () => {
     const log = await wideLog({ channels: { 'p.*': { maxEvents: 1 } } })
     const { items, upto } = pages(
       log,
@@ -76,13 +76,13 @@ describe('a pattern over many channels', () => {
     const found = vi.spyOn(ChannelEvents.prototype, 'after')
     onTestFinished(() => found.mockRestore())
     expect(pages(log, 0).count).toBe(COUNT / 50)
-    // Once for each channel; the last pages, of few channels, are found anew.
+    // Once for each channel; the series of the last pages, of few channels, are searched again.
     expect(found.mock.calls.length).toBeLessThan(1.2 * COUNT)
     log.close()
   })
 })
 
-it('a page is a snapshot, and reads nothing of what is not committed', async () => {
+it('a page is a snapshot of committed events', async () => {
   const log = await Log.open(temporaryFile())
   log.append(0, 'a1')
   log.reader.read('aaaaaa', { epoch: 'aaaaaa', seq: 0 }, selector('a'), ALL, 0)

@@ -36,7 +36,7 @@ describe('the pointers from event to event', () => {
       )
       if (i % 1_000 === 1) expect(log.reader.latest(10_000, a, ALL, 0).items).toHaveLength(kept)
     }
-    // A thousand more than are shown, and what the pass under way has not come to.
+    // A thousand more than are visible, and the rows that the pass in progress has not reached.
     expect(await countRows(file)).toBeLessThan(6_300)
     log.close()
   })

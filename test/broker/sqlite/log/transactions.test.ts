@@ -26,7 +26,7 @@ describe('a transaction that fails', () => {
     ['by a bug', { at: 'insert', what: 'throw' }],
     ['at its COMMIT, before the disk', { at: 'before commit', what: 'IOERR_FSYNC' }],
     ['at its COMMIT, on a full disk', { at: 'before commit', what: 'FULL' }],
-  ])('%s leaves nothing, and what follows takes its place', async (_, fault) => {
+  ])('%s leaves nothing, and the next append takes its place', async (_, fault) => {
     const { log, faults } = await faultyLog()
     log.append(1, 'a1', 'b1')
     faults.push(fault)
@@ -34,7 +34,7 @@ describe('a transaction that fails', () => {
     expect(faults).toEqual([])
     expect(log.writer.seq).toBe(2)
     expect(log.after(0, selector('>'))).toEqual(['a1', 'b1'])
-    // Its key is free, its numbers are given anew, and nothing refers to it.
+    // Its key is free, its numbers are assigned again, and nothing refers to it.
     expect(log.append(3, event('a3', { idempotencyKey: 'k' }), 'new2')).toMatchObject({ endBefore: 2, prevs: [1, 0] })
     expect(log.after(0, selector('>'))).toEqual(['a1', 'b1', 'a3', 'new2'])
     log.close()
@@ -55,7 +55,7 @@ describe('a transaction that fails', () => {
   it.each([
     ['kept', 'after commit', 2, ['a1', 'a2', 'a3']],
     ['not kept', 'before commit', 1, ['a1', 'a3']],
-  ] as const)('and cannot be asked about is unknown; that it was %s is told by the next answer', async (...given) => {
+  ] as const)('and cannot be compared is unknown; the next answer reports that it was %s', async (...given) => {
     const [, at, endBefore, kept] = given
     const { log, faults } = await faultyLog()
     log.append(1, 'a1')
@@ -76,7 +76,7 @@ describe('a transaction that fails', () => {
     log.close()
   })
 
-  it('is followed by a write that takes the place of what it may have left', async () => {
+  it('is followed by a write that overwrites its possible remains', async () => {
     const { log, faults } = await faultyLog()
     faults.push({ at: 'before commit', what: 'IOERR_FSYNC' })
     expect(() => log.append(1, 'a1')).toThrow(UNAVAILABLE)
@@ -97,7 +97,7 @@ describe('a transaction that fails', () => {
     log.close()
   })
 
-  it('is told without a path, and with what is behind it for who looks', async () => {
+  it('has a message without a path, and a cause for the operator', async () => {
     const { log, faults } = await faultyLog()
     faults.push({ at: 'insert', what: 'FULL' })
     let error: unknown

@@ -85,7 +85,7 @@ describe('retention', () => {
     expect(await countRows(file)).toBeGreaterThan(5_000)
     log.sweep(0)
     expect(await countRows(file)).toBe(1)
-    // It comes back as another one.
+    // It returns as a new channel.
     log.append(0, 'a8001')
     expect(log.after(0, a)).toEqual(['lost a to 8000', 'a8001'])
     log.close()

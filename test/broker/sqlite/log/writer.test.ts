@@ -7,7 +7,7 @@ const a = selector('a')
 const HOUR_MS = 3_600_000
 
 describe('the time of a log', () => {
-  it('goes on from its last commit when the wall clock is behind, so nothing is too old for it', async () => {
+  it('continues from its last commit if the wall clock is behind, so no event is too old', async () => {
     const file = temporaryFile()
     const start = 10 * HOUR_MS
     const before = await Log.open(file, { epoch: 'first1', wallTime: start })

@@ -33,5 +33,5 @@ const built = (file: string) => pathToFileURL(join(OUT, file.replace(/\.ts$/, '.
 export const ENTRY_BUILT = built(ENTRY)
 /** What the threads of a broker run. */
 export const WORKER_BUILT = built(WORKER)
-/** The same with a driver that fails when it is told to: see `Faults`. */
+/** The same with a driver that fails on request: see `Faults`. */
 export const FAULTY_WORKER_BUILT = built(FAULTY_WORKER)
