@@ -89,8 +89,8 @@ function isLocal(req: Request): boolean {
 }
 
 /**
- * For ten seconds a connection takes what waits for it once a second, while more than that is published for it: the hub
- * stops writing to it and serves it from the log.
+ * For ten seconds the connection accepts its waiting bytes only once a second, while more bytes are published for it.
+ * So the hub stops writing to it and serves it from the log.
  */
 async function slowDown(hub: ChannelHub<Channels>, socket: Socket, visitor: string): Promise<void> {
   socket.cork()

@@ -18,9 +18,9 @@ interface OpenFile {
 }
 
 /**
- * Follows the lines that are appended to a file, from its present end on: across a rotation by renaming (the old file
- * is read to its end first) and by truncating, and when there is no file yet. Holds one line and one chunk at most: the
- * next line waits until the last is published.
+ * Follows the lines that are appended to a file, from its current end on. It continues across a rotation by renaming
+ * (the old file is read to its end first), across truncation, and before the file exists. Holds at most one line and
+ * one chunk: the next line waits until the last is published.
  */
 export class LogFile {
   readonly #path: string

@@ -51,7 +51,7 @@ describe('parseChannelName', () => {
     },
   )
 
-  it('says what is wrong, without repeating a long name', () => {
+  it('names the mistake, without repeating a long name', () => {
     expect(() => parseChannelName('a.*')).toThrow('Use pattern() to subscribe to a wildcard.')
     expect(() => parseChannelName('a b')).toThrow(/^"a b" is not a channel name/)
     expect(() => parseChannelName('x'.repeat(5_000))).toThrow(/^"x{60}…" is not/)
@@ -78,13 +78,13 @@ describe('parseChannelOrPattern', () => {
 })
 
 describe('isPattern', () => {
-  it('tells patterns from names', () => {
+  it('distinguishes patterns from names', () => {
     expect(PATTERNS.every(isPattern)).toBe(true)
     expect(NAMES.some(isPattern)).toBe(false)
   })
 })
 
-/** Names of up to four tokens out of two, which is every case that a pattern of up to three can tell apart. */
+/** Names of up to four tokens out of two, which is every case that a pattern of up to three can distinguish. */
 const UNIVERSE = [1, 2, 3, 4].flatMap((length) =>
   Array.from({ length: 2 ** length }, (_, n) => Array.from({ length }, (_, i) => ((n >> i) & 1 ? 'a' : 'b')).join('.')),
 )
@@ -105,7 +105,7 @@ function matchesNaively(pattern: string, name: string): boolean {
 }
 
 describe('covers, with a name', () => {
-  it('means what a pattern means', () => {
+  it('has the meaning of a pattern', () => {
     fc.assert(
       fc.property(pattern, name, (pattern, name) => {
         expect(covers(pattern, name)).toBe(matchesNaively(pattern, name))
@@ -141,7 +141,7 @@ describe('covers', () => {
 })
 
 describe('PatternTree', () => {
-  it('finds what a list of patterns would, through any changes', () => {
+  it('finds the same as a list of patterns, after any changes', () => {
     const change = fc.record({ pattern, remove: fc.boolean() })
     fc.assert(
       fc.property(fc.array(change, { maxLength: 40 }), fc.array(name, { maxLength: 10 }), (changes, names) => {
@@ -236,7 +236,7 @@ describe('channelToken', () => {
     )
   })
 
-  it('refuses what has no token', () => {
+  it('refuses an ID without a token', () => {
     expect(() => channelToken('\ud83d')).toThrow(refusal)
     expect(() => channelToken('x'.repeat(201))).toThrow(refusal)
     expect(() => channelToken('|'.repeat(67))).toThrow(refusal)

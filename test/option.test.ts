@@ -64,7 +64,7 @@ describe('functionOption', () => {
     expect(functionOption('hook', undefined)).toBeUndefined()
   })
 
-  it('refuses what is no function', () => {
+  it('refuses a value that is not a function', () => {
     expect(() => functionOption('hook', null as never)).toThrow(
       new TypeError('Option `hook` must be a function, got null.'),
     )

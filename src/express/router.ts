@@ -186,10 +186,7 @@ class Routes {
 
   #assertServed(name: string): void {
     if (this.#options.served === undefined || this.#options.served.some((entry) => covers(entry, name))) return
-    throw new SseError(
-      'ERR_SSE_CHANNEL_UNKNOWN',
-      `There is no channel ${name} here (option \`channels\` of the router).`,
-    )
+    throw new SseError('ERR_SSE_CHANNEL_UNKNOWN', `The router does not serve a channel ${name} (option \`channels\`).`)
   }
 }
 

@@ -66,7 +66,7 @@ export interface Scenario {
   variants(mode: Mode): readonly Variant[]
 }
 
-/** A server cannot perform a scenario. The report says so, and it is not tried again. */
+/** A server cannot perform a scenario. The report notes it, and the server is not tried again. */
 export class Unable extends Error {}
 
 /** The code that takes a POST is compiled first: with many subscribers there are few of them in a measured stretch. */

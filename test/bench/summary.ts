@@ -85,7 +85,10 @@ const PLACES = [
   ['<!-- bench of the log on a disk: written by npm run bench -->', '<!-- /bench of the log on a disk -->', durableOf],
 ] as const
 
-/** The README with what this run has a summary of in its place; what was not measured whole stays as it is. */
+/**
+ * The README with the summaries of this run in their places. A table stays unchanged if the run did not measure all of
+ * it.
+ */
 export function withSummary(readme: string, about: About, rows: readonly Row[]): string {
   const where = `${about.date}, \`${about.command}\`, ${about.machine}. ${about.versions.join(', ')}.`
   return PLACES.reduce((text, [begin, end, tableOf]) => {

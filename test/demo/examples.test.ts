@@ -33,7 +33,7 @@ afterAll(async () => {
 const exec = promisify(execFile)
 const channel = () => `${url}/channels/board`
 
-/** Runs a publisher to its end, and gives what it printed. */
+/** Runs a publisher to its end, and returns its output. */
 async function publish(name: string, json: string, to = channel()): Promise<Record<string, unknown>> {
   const [command, ...args] = {
     'publish.sh': [join(EXAMPLES, 'publish.sh')],
@@ -48,7 +48,7 @@ async function publish(name: string, json: string, to = channel()): Promise<Reco
 }
 
 describe.each(['publish.sh', 'publish.ts', 'publish.py'])('%s', (name) => {
-  it('publishes what it is given', async () => {
+  it('publishes its argument', async () => {
     await using stream = await openStream(url, '/channels/board')
     expect((await stream.next({ type: 'hub.open' })).event).toBe('hub.open')
     const receipt = await publish(name, '{"text":"é, from an example"}')
@@ -60,7 +60,7 @@ describe.each(['publish.sh', 'publish.ts', 'publish.py'])('%s', (name) => {
 
   it('publishes once, however often its connection breaks', { timeout: 60_000 }, async () => {
     await using stream = await openStream(url, '/channels/board')
-    // The answer to the first attempt does not come back: it is published, and the publisher cannot know it.
+    // The answer to the first attempt is lost: the event is published, and the publisher cannot know it.
     const flaky = await losesFirstAnswers(url, 2)
     const receipt = await publish(name, '{"text":"once"}', `${flaky.url}/channels/board`)
     await flaky.close()
@@ -80,13 +80,13 @@ describe.each(['publish.sh', 'publish.ts', 'publish.py'])('%s', (name) => {
 })
 
 describe.each(['listen.sh', 'listen.ts'])('%s', (name) => {
-  it('goes on where it was when its connection is cut', { timeout: 60_000 }, async () => {
+  it('resumes at its position when its connection is cut', { timeout: 60_000 }, async () => {
     const listener =
       name === 'listen.sh'
         ? runScript(join(EXAMPLES, name), [`${proxy.url}/channels/board`])
         : runScript(join(EXAMPLES, name), [`${proxy.url}/channels`, 'board'])
     try {
-      // Until somebody listens.
+      // Until there is a listener.
       while ((await post('{"n":0}')) === 0) await sleep(50)
       expect(await listener.line()).toBe('{"n":0}')
       for (let i = 1; i <= 4; i += 2) {
@@ -114,7 +114,7 @@ async function post(json: string): Promise<number> {
   return ((await answer.json()) as { localSubscribers: number }).localSubscribers
 }
 
-/** A hop that passes requests on, and the first so many answers not back. */
+/** A hop that passes all requests on, and drops the first answers. */
 async function losesFirstAnswers(to: string, count: number): Promise<{ url: string; close(): Promise<void> }> {
   let left = count
   const hop = createServer(async (req, res) => {

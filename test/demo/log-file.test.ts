@@ -53,7 +53,7 @@ it('reads the renamed file to its end before the new one', async () => {
   await appendFile(file, 'last of the old\n')
   await rename(file, `${file}.1`)
   await log.poll()
-  // A writer goes on with the file that it has open until it is told to open the new one.
+  // A writer continues with its open file until it is asked to open the new one.
   await appendFile(`${file}.1`, 'later in the old\n')
   await writeFile(file, 'first of the new\n')
   await log.poll()
@@ -71,7 +71,7 @@ it('begins again in a file that was truncated', async () => {
   expect(lines).toEqual(['a'])
 })
 
-it('cuts a line without end, and goes on with the next', async () => {
+it('cuts an endless line, and continues with the next', async () => {
   await writeFile(file, '')
   await log.start()
   await appendFile(file, `${'x'.repeat(300_000)}\nnext\n`)

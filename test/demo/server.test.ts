@@ -26,9 +26,9 @@ afterAll(async () => {
 const post = (channel: string, body: string) =>
   fetch(`${demo.url}/channels/${channel}`, { method: 'POST', body, headers: { 'Content-Type': 'text/plain' } })
 
-// Each start is two processes, and whoever else is at work on the machine may slow them.
+// Each start is two processes, which other work on the machine may slow down.
 describe('the demo', { timeout: 60_000 }, () => {
-  it('is up when it says so, in one line', async () => {
+  it('is ready when it prints its one line', async () => {
     expect((await fetch(`${demo.url}/healthz`)).status).toBe(200)
     expect(demo.output()).toMatch(/^http:\/\/localhost:\d+\n$/)
   })
@@ -122,7 +122,7 @@ describe('the demo', { timeout: 60_000 }, () => {
     expect(await next()).toBe('cut')
   })
 
-  it('says what is wrong with its environment, and ends', async () => {
+  it('reports a mistake in its environment, and ends', async () => {
     for (const env of [
       { HUB_BROKER: 'carrier-pigeon' },
       { PORT: 'x' },
@@ -174,7 +174,7 @@ describe('the demo', { timeout: 60_000 }, () => {
     expect(DEFAULT_BROKER).toBe('sqlite:./data/hub.db')
   })
 
-  it('drains on SIGTERM: tells every stream, ends them, and exits with 0', async () => {
+  it('drains on SIGTERM: sends hub.closed to every stream, ends them, and exits with 0', async () => {
     const own = await startDemo()
     await using stream = await openStream(own.url, '/channels/board')
     await stream.next({ type: 'hub.open' })

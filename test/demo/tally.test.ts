@@ -9,7 +9,7 @@ it('begins with whatever comes first', () => {
   expect(tally.counts).toEqual({ ...none, received: 2 })
 })
 
-it('takes for a replay what was published before the connection', () => {
+it('counts numbers from before the connection as a replay', () => {
   const tally = new Tally()
   tally.number(1, 0)
   expect([2, 3, 4].map((n) => tally.number(n, 3))).toEqual(['replayed', 'replayed', 'live'])
@@ -22,13 +22,13 @@ it('counts a hole as lost, by its width', () => {
   expect(tally.counts).toEqual({ ...none, received: 4, lost: 2 })
 })
 
-it('counts what comes twice, or too late, as duplicated', () => {
+it('counts repeated and late numbers as duplicated', () => {
   const tally = new Tally()
   for (const n of [1, 2, 2, 1, 3]) tally.number(n, 0)
   expect(tally.counts).toEqual({ ...none, received: 3, duplicated: 2 })
 })
 
-it('excuses one hole, and one new beginning, for each gap that was told', () => {
+it('excuses one missing range, and one restart, for each reported gap', () => {
   const tally = new Tally()
   tally.number(1, 0)
   tally.gap()

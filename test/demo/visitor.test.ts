@@ -57,7 +57,7 @@ async function nextBeats(page: OpenStream, count: number): Promise<number[]> {
 const consecutive = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i)
 
 describe('a visitor', { timeout: 60_000 }, () => {
-  it('has a channel of its own that nobody else hears', async () => {
+  it('has a private channel', async () => {
     const visitor = newVisitor()
     for (const channel of [`visitor.${visitor}`, `ballast.${visitor}`, 'visitor.*', 'ballast.*']) {
       expect((await fetch(`${demo.url}/channels/${channel}`)).status).toBe(403)
@@ -103,7 +103,7 @@ describe('a visitor', { timeout: 60_000 }, () => {
     await expect.poll(async () => (await startJob(visitor, 'sha256', 'test')).status).toBe(202)
   })
 
-  it('starts no job over a folder of its choice, and no more than a few are under way', async () => {
+  it('starts no job over a folder of its choice, and only a few at a time', async () => {
     for (const [kind, folder] of [
       ['sha256', '..'],
       ['sha256', '/etc'],
@@ -137,7 +137,7 @@ describe('a visitor', { timeout: 60_000 }, () => {
     expect(await nextOf(page, 'text')).toMatchObject({ reason: 'closed', from: 2 })
   })
 
-  it('is told when there is nothing more to read', async () => {
+  it('receives the end of the text', async () => {
     const visitor = newVisitor()
     const first = await openStream(demo.url, `/text?visitor=${visitor}`)
     const { of } = (await first.next({ type: 'message' })).json() as { of: number }
@@ -149,7 +149,7 @@ describe('a visitor', { timeout: 60_000 }, () => {
 })
 
 describe('breaking it', { timeout: 60_000 }, () => {
-  it('acts on the connection of who asks alone', async () => {
+  it('acts only on the connection of the visitor that asks', async () => {
     const [one, two] = [newVisitor(), newVisitor()]
     const first = await visit(one)
     await using second = await visit(two)
@@ -215,7 +215,7 @@ describe('breaking it', { timeout: 60_000 }, () => {
     expect(numbers).toEqual(consecutive(numbers[0]!, 30))
   })
 
-  it.each(['restart', 'kill'])('goes on with the same numbers on the same port after a %s', async (how) => {
+  it.each(['restart', 'kill'])('continues with the same numbers on the same port after a %s', async (how) => {
     const own = await startDemo({ HUB_BROKER: `sqlite:${await mkdtemp(join(tmpdir(), 'demo-'))}/hub.db` })
     const visitor = newVisitor()
     const page = await visit(visitor, own)
@@ -235,7 +235,7 @@ describe('breaking it', { timeout: 60_000 }, () => {
           break
         }
       } catch {
-        // Until somebody listens again.
+        // Until there is a listener again.
         await setTimeout(50)
         await page.reconnect().catch(() => {})
       }
@@ -249,7 +249,7 @@ describe('breaking it', { timeout: 60_000 }, () => {
     expect(own.output()).toBe(`${own.url}\n`)
   })
 
-  it('offers a restart to visitors of this machine alone, or as it is told', async () => {
+  it('offers a restart only to visitors of this machine, or as DEMO_RESTART allows', async () => {
     const offer = async (at: Demo, headers = {}) => (await fetch(`${at.url}/config`, { headers })).json()
     expect(await offer(demo)).toEqual({ mayRestart: true })
     const proxied = { 'X-Forwarded-For': '203.0.113.7' }

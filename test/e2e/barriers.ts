@@ -1,8 +1,8 @@
 import type { Page } from 'playwright-core'
 
 /**
- * What would keep somebody from using a page: controls without a name, headings that skip a level, text with too little
- * contrast, what scrolls and cannot be reached by keyboard, a focus that is not seen. Empty if nothing was found.
+ * Barriers that keep people from using a page: controls without a name, headings that skip a level, text with too
+ * little contrast, scrolling areas that the keyboard cannot reach, an invisible focus. Empty if nothing was found.
  */
 export async function lookForBarriers(page: Page): Promise<string[]> {
   return [...(await page.evaluate<string[]>(`(${look})()`)), ...(await walkByKeyboard(page))]

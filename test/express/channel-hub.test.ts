@@ -380,7 +380,7 @@ describe('on', () => {
   it('without a listener for error is silent', async () => {
     const hub = makeHub()
     hub.on('subscribe', () => {
-      throw new Error('nobody hears')
+      throw new Error('without a listener')
     })
     const s = await open(appWith(five, hub), '/channels/a')
     await s.next()

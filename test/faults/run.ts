@@ -20,8 +20,8 @@ export interface Plan {
 }
 
 /**
- * Runs a hub in a process of its own, with publishers and subscribers, and one fault after the other. After each, an event
- * on each channel has to reach everybody. Gives the whole story.
+ * Runs a hub in a separate process, with publishers and subscribers, and one fault after the other. After each fault,
+ * an event on each channel must reach every subscriber. Returns the whole story.
  */
 export async function run({ broker, seed, faults, loadMs }: Plan): Promise<Story> {
   const random = randomOf(seed)

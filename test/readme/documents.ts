@@ -107,7 +107,7 @@ export function documentAt(path: string): Document {
   return found
 }
 
-/** Whether the folder of tests for this document has a test of its own for its snippets. */
+/** Whether the folder of tests for this document has its own test for its snippets. */
 export function hasOwnTest({ path }: Document): boolean {
   return path.startsWith('src/') && existsSync(join(ROOT, 'test', dirname(path).slice(4), 'readme.test.ts'))
 }

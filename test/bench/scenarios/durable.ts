@@ -54,7 +54,7 @@ export const durablePace: Scenario = {
   name: 'durable-pace',
   title: 'Publishing into a log on a disk, at a fixed rate',
   about:
-    'The same, with what is due published once a millisecond. Milliseconds from a publish until its receipt, of which all can be no less than what the disk takes to keep something: *sync* is `fdatasync` after 4 KiB more in a file beside the log. *Loop delay* is that of the event loop, as `monitorEventLoopDelay` sees it with a timer of one millisecond, which is in it.',
+    'The same, with the due events published once a millisecond. The figures are milliseconds from a publish to its receipt, which cannot be less than the time of the disk: *sync* is `fdatasync` after 4 KiB more in a file beside the log. *Loop delay* is the delay of the event loop by `monitorEventLoopDelay`, including its timer of one millisecond.',
   columns: [
     { key: 'ack50', title: 'receipt p50 ms', digits: 2 },
     { key: 'ack99', title: 'p99', digits: 2 },

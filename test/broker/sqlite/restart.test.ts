@@ -135,7 +135,7 @@ describe('a backup', () => {
     writeFileSync(other, 'mine')
     await expect(broker.backup(other)).rejects.toMatchObject({
       code: UNAVAILABLE,
-      detail: expect.stringMatching('would replace a file'),
+      detail: expect.stringMatching('would replace an existing file'),
     })
     expect(readFileSync(other, 'utf8')).toBe('mine')
     const missing = join(folder, 'no such folder', 'copy.db')

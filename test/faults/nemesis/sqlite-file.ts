@@ -27,8 +27,8 @@ export function walCutShort(file: string): Nemesis {
 }
 
 /**
- * Somebody restores a backup that was taken a while ago. Some come back at once, to a log that ends before their
- * positions; others when it has gone on past them with other events.
+ * An operator restores an old backup. Some clients reconnect at once, to a log that ends before their positions; others
+ * when the log has grown past them with other events.
  */
 export function backupRestored(file: string): Nemesis {
   return {

@@ -87,7 +87,7 @@ export function sqliteCode(error: unknown): string | undefined {
   return undefined
 }
 
-/** [sqlite] https://www.sqlite.org/rescode.html: the codes with a message of their own. */
+/** [sqlite] https://www.sqlite.org/rescode.html: the codes with a separate message. */
 const RESULT_CODES: Record<number, string> = {
   5: 'BUSY',
   8: 'READONLY',

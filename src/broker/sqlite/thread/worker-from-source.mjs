@@ -1,5 +1,5 @@
-// Runs `worker.ts` from this repository; no part of the package. Node 20 does not load TypeScript by itself, and a loader
-// of the main thread does not reach another one.
+// Runs `worker.ts` from this repository; the package does not contain this file. Node 20 does not load TypeScript on
+// its own, and a loader of the main thread does not apply to other threads.
 if (!process.features.typescript) {
   const { register } = await import('tsx/esm/api')
   register()

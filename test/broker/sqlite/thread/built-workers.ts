@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll } from 'vitest'
 
-// Threads load JavaScript several times as fast as TypeScript, and a test starts many of them: what they run is built
-// once for each file of tests.
+// Threads load JavaScript several times as fast as TypeScript, and a test starts many of them: their module is built
+// once for each test file.
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url))
 const TEMP = join(ROOT, 'test/.tmp')
