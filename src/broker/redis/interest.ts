@@ -1,0 +1,165 @@
+import { PatternTree } from '../../channel-name.ts'
+import type { Selector } from '../broker.ts'
+import { LinkEnded } from './failure.ts'
+import type { Link } from './link.ts'
+
+/** How many channels one SUBSCRIBE names: 10,000 would stop the server for some 10 ms. */
+const AT_ONCE = 1_000
+/** An event is published on its name and on its first tokens, at most so many. */
+const MAX_TOKENS = 3
+
+/** The Pub/Sub channels that a selector listens to: one for each name, and one for the literal beginning of a pattern. */
+function* channelsOf({ channels, patterns }: Pick<Selector, 'channels' | 'patterns'>): Generator<string> {
+  for (const name of channels) yield `e:${name}`
+  for (const pattern of patterns) yield `w:${beginningOf(pattern)}`
+}
+
+function beginningOf(pattern: string): string {
+  const tokens = pattern.split('.')
+  const wild = tokens.findIndex((token) => token === '*' || token === '>')
+  return tokens.slice(0, Math.min(wild, MAX_TOKENS)).join('.')
+}
+
+/**
+ * What this node listens to, counted over all selectors, and how much of it the server has confirmed. One command is
+ * under way at a time: libraries lose track of a channel that is left and joined again while they wait.
+ */
+export class Interest {
+  readonly #prefix: string
+  readonly #counts = new Map<string, number>()
+  readonly #names = new Map<string, number>()
+  readonly #patterns = new PatternTree<number>()
+  readonly #patternCounts = new Map<string, number>()
+  /** Called when more is confirmed. */
+  readonly #changed: () => void
+  /** Called when a name or a beginning is not listened to any more. */
+  readonly #left: (channel: string) => void
+  #confirmed = new Set<string>()
+  #toJoin = new Set<string>()
+  #toLeave = new Set<string>()
+  #link: Link | undefined
+  #busy = false
+
+  constructor(prefix: string, on: { changed(): void; left(channel: string): void }) {
+    this.#prefix = prefix
+    this.#changed = on.changed
+    this.#left = on.left
+  }
+
+  add(selector: Selector): void {
+    count(this.#names, selector.channels, 1)
+    for (const pattern of count(this.#patternCounts, selector.patterns, 1)) this.#patterns.set(pattern, 1)
+    for (const channel of count(this.#counts, channelsOf(selector), 1)) {
+      this.#toLeave.delete(channel)
+      if (!this.#confirmed.has(channel)) this.#toJoin.add(channel)
+    }
+    this.#next()
+  }
+
+  remove(selector: Selector): void {
+    count(this.#names, selector.channels, -1)
+    for (const pattern of count(this.#patternCounts, selector.patterns, -1)) this.#patterns.delete(pattern)
+    for (const channel of count(this.#counts, channelsOf(selector), -1)) {
+      this.#toJoin.delete(channel)
+      this.#toLeave.add(channel)
+    }
+    this.#next()
+  }
+
+  /** Whether the server delivers all that the selector asks for. */
+  isConfirmed(selector: Selector): boolean {
+    for (const channel of channelsOf(selector)) if (!this.#confirmed.has(channel)) return false
+    return true
+  }
+
+  /** All that is wanted, as one selector. */
+  get all(): Selector {
+    return {
+      channels: [...this.#names.keys()],
+      patterns: [...this.#patternCounts.keys()],
+      matches: (channel) => this.#names.has(channel) || this.#patterns.has(channel),
+    }
+  }
+
+  get isEmpty(): boolean {
+    return this.#counts.size === 0
+  }
+
+  /** Listens to everything on a new link. Resolves when all that was wanted at the beginning is confirmed. */
+  async join(link: Link): Promise<void> {
+    this.#link = link
+    this.#confirmed = new Set()
+    this.#toLeave = new Set()
+    this.#toJoin = new Set(this.#counts.keys())
+    this.#busy = true
+    try {
+      while (this.#toJoin.size > 0) await this.#step(link)
+    } finally {
+      if (this.#link === link) this.#busy = false
+    }
+    this.#next()
+  }
+
+  leave(): void {
+    this.#link = undefined
+    this.#confirmed = new Set()
+  }
+
+  #next(): void {
+    const link = this.#link
+    if (link === undefined || this.#busy || this.#toJoin.size + this.#toLeave.size === 0) return
+    this.#busy = true
+    this.#step(link).then(
+      () => {
+        if (this.#link !== link) return
+        this.#busy = false
+        this.#changed()
+        this.#next()
+      },
+      (error) => {
+        // A channel that is refused would leave its subscribers deaf: the link ends, and says why.
+        if (!(error instanceof LinkEnded)) link.end(error)
+      },
+    )
+  }
+
+  async #step(link: Link): Promise<void> {
+    const leaving = take(this.#toLeave)
+    const joining = take(this.#toJoin)
+    const full = (channel: string) => this.#prefix + channel
+    if (leaving.length > 0) {
+      for (const channel of leaving) {
+        this.#confirmed.delete(channel)
+        this.#left(channel)
+      }
+      await link.unsubscribe(leaving.map(full))
+    }
+    if (joining.length > 0) {
+      await link.subscribe(joining.map(full))
+      if (this.#link === link) for (const channel of joining) this.#confirmed.add(channel)
+    }
+  }
+}
+
+function take(channels: Set<string>): string[] {
+  const some: string[] = []
+  for (const channel of channels) {
+    if (some.length === AT_ONCE) break
+    some.push(channel)
+    channels.delete(channel)
+  }
+  return some
+}
+
+/** Counts, and gives those that were not there before or are not any more. */
+function count(counts: Map<string, number>, names: Iterable<string>, change: 1 | -1): string[] {
+  const turned: string[] = []
+  for (const name of names) {
+    const before = counts.get(name) ?? 0
+    const after = before + change
+    if (after === 0) counts.delete(name)
+    else counts.set(name, after)
+    if (before === 0 || after === 0) turned.push(name)
+  }
+  return turned
+}

@@ -1,0 +1,270 @@
+import type { Cursor } from '../../protocol/cursor.ts'
+import type { Page, PageLimit, Selector } from '../broker.ts'
+import { mergePage } from '../merge.ts'
+import type { StoredEvent } from '../stored-event.ts'
+import { decodeEntry } from './entry.ts'
+import type { RedisBrokerSettings } from './options.ts'
+import { latest, names, order, read } from './scripts.ts'
+import { type ChannelReply, ChannelSeries } from './series.ts'
+import type { Session } from './session.ts'
+
+/** So many names are looked up one by one; of more, those that have changed are found first. */
+const FEW_NAMES = 256
+/** How many names one slice of the index has. */
+const SLICE = 1_000
+/** How many batches of the order one call gives at first, and at most. */
+const MIN_BATCHES = 128
+const MAX_BATCHES = 1_024
+/** After so many calls in which nothing was found, the page ends, with nothing in it. */
+const MAX_SEARCH = 16
+
+type Place = readonly [status: Page['status'], epoch: string, end: number]
+type ReadReply = readonly [...Place, floor: number, from: number, upto: number, ...channels: ChannelReply[]]
+type OrderReply = readonly [
+  ...Place,
+  floor: number,
+  from: number,
+  covered: number,
+  begin: number,
+  ...batches: (number | string)[],
+]
+type NamesReply = readonly [...Place, floor: number, ...pairs: string[]]
+type LatestReply = readonly [...Place, ...pairs: string[]]
+
+/** What the log holds of a selector after a position. */
+interface Found {
+  readonly status: Page['status']
+  readonly epoch: string
+  readonly end: number
+  readonly floor: number
+  readonly from: number
+  /** It is complete up to here. */
+  readonly upto: number
+  readonly channels: readonly ChannelReply[]
+}
+
+/** The log has changed its life between two questions. */
+class Moved extends Error {}
+
+/** Reads pages of the log through one session. */
+export class LogReader {
+  readonly #session: Session
+  readonly #settings: RedisBrokerSettings
+
+  constructor(session: Session, settings: RedisBrokerSettings) {
+    this.#session = session
+    this.#settings = settings
+  }
+
+  async end(): Promise<Cursor> {
+    const [, epoch, end] = await this.#session.read<OrderReply>(order, ['', '0', '1'])
+    return { epoch, seq: end }
+  }
+
+  /**
+   * The page after a position. With `alongOrder` the names that have changed are found by the order of the log alone;
+   * undefined when that does not reach back far enough.
+   */
+  async read(after: Cursor, selector: Selector, limit: PageLimit): Promise<Page>
+  async read(after: Cursor, selector: Selector, limit: PageLimit, alongOrder: true): Promise<Page | undefined>
+  async read(after: Cursor, selector: Selector, limit: PageLimit, alongOrder = false): Promise<Page | undefined> {
+    for (;;) {
+      try {
+        const isSmall = selector.patterns.length === 0 && selector.channels.length <= FEW_NAMES
+        const found =
+          isSmall && (!alongOrder || selector.channels.length === 0)
+            ? await this.#ask(after, selector.channels, limit, '')
+            : await this.#search(after, selector, limit, alongOrder)
+        return found && this.#page(found, selector, limit)
+      } catch (error) {
+        if (!(error instanceof Moved)) throw error
+      }
+    }
+  }
+
+  async latest(count: number, selector: Selector, limit: PageLimit): Promise<Page> {
+    const most = Math.max(1, limit.events)
+    let newest: StoredEvent[] = []
+    let end: Cursor | undefined
+    let floor = -1
+    const slices = selector.patterns.length === 0 ? chunks(selector.channels, SLICE) : this.#newestFirst(selector)
+    for await (const slice of slices) {
+      const args = [
+        this.#session.time,
+        `${Math.min(count, most)}`,
+        `${most}`,
+        `${Math.max(1, limit.bytes)}`,
+        `${floor}`,
+      ]
+      const [, epoch, last, ...pairs] = await this.#session.read<LatestReply>(latest, [
+        ...args,
+        end === undefined ? '' : `${end.seq}`,
+        ...slice.flatMap((name) => [name, this.#maxAge(name)]),
+      ])
+      if (end !== undefined && end.epoch !== epoch) return this.latest(count, selector, limit)
+      end ??= { epoch, seq: last }
+      for (let i = 0; i < pairs.length; i += 2) newest.push(decodeEntry(pairs[i + 1]!, 0, epoch, pairs[i]!))
+      newest = newest.sort((a, b) => b.seq - a.seq).slice(0, most)
+      if (newest.length === most) floor = newest.at(-1)!.seq
+    }
+    end ??= await this.end()
+    let bytes = 0
+    const taken = newest.findIndex((event, i) => {
+      bytes += event.bytes
+      return i > 0 && bytes > limit.bytes
+    })
+    const items = (taken === -1 ? newest : newest.slice(0, taken)).reverse()
+    const from = { epoch: end.epoch, seq: items.length === 0 ? end.seq : items[0]!.seq - 1 }
+    return { status: 'ok', from, items, upto: end, end: true }
+  }
+
+  #page(found: Found, selector: Selector, limit: PageLimit): Page {
+    const { status, epoch, end, floor, from, upto } = found
+    const at = (seq: number) => ({ epoch, seq })
+    if (status === 'unknown-epoch') return { status, from: at(end), items: [], upto: at(end), end: true }
+    const replies = [...found.channels]
+    if (from < floor) for (const pattern of selector.patterns) replies.push([pattern, '', 1, ''])
+    const series = replies
+      .map((reply) => new ChannelSeries(reply, epoch, from, upto, floor))
+      .filter((one) => one.begin())
+    const merged = mergePage(series, from, upto, limit)
+    return {
+      status,
+      from: at(from),
+      items: merged.items,
+      upto: at(merged.upto),
+      end: merged.end && upto === end,
+    }
+  }
+
+  /** What the named channels hold. */
+  async #ask(after: Cursor, channels: readonly string[], limit: PageLimit, bound: string): Promise<Found> {
+    const [status, epoch, end, floor, from, upto, ...replies] = await this.#session.read<ReadReply>(read, [
+      this.#session.time,
+      after.epoch,
+      `${after.seq}`,
+      // Merged, they are cut at the first of those that have more: with twice the number most pages are full.
+      `${2 * Math.max(1, limit.events)}`,
+      `${2 * Math.max(1, limit.bytes)}`,
+      bound,
+      ...channels.flatMap((name) => [name, this.#maxAge(name)]),
+    ])
+    return { status, epoch, end, floor, from, upto, channels: replies }
+  }
+
+  /** Finds the channels that have changed, then what they hold. */
+  async #search(after: Cursor, selector: Selector, limit: PageLimit, alongOrder: boolean): Promise<Found | undefined> {
+    const found = new Set<string>()
+    let batches = MIN_BATCHES
+    let events = 0
+    let upto = -1
+    let at = after
+    for (let calls = 0; ; calls++) {
+      const [status, epoch, end, floor, from, covered, , ...pairs] = await this.#session.read<OrderReply>(order, [
+        at.epoch,
+        `${at.seq}`,
+        `${batches}`,
+      ])
+      if (calls === 0) {
+        const nothing = { status, epoch, end, floor, from, upto: end, channels: [] }
+        if (status === 'unknown-epoch' || from === end) return nothing
+        if (covered === 0) return alongOrder ? undefined : this.#searchIndex(after, selector, limit)
+        upto = from
+      } else if (epoch !== at.epoch || covered === 0) throw new Moved()
+      for (let i = 0; i < pairs.length; i += 2) {
+        const [last, names] = [pairs[i] as number, (pairs[i + 1] as string).split(' ')]
+        const matching = names.filter((name) => found.has(name) || selector.matches(name))
+        const wanted = matching.filter((name) => !found.has(name))
+        const isEnough = found.size > 0 && (events >= 2 * limit.events || found.size + wanted.length > FEW_NAMES)
+        if (isEnough) return this.#bounded(after, epoch, selector, [...found], limit, upto)
+        events += ((last - upto) * matching.length) / names.length
+        for (const name of wanted) found.add(name)
+        upto = last
+      }
+      if (upto >= end || (found.size === 0 && calls === MAX_SEARCH)) {
+        return this.#bounded(after, epoch, selector, [...found], limit, upto)
+      }
+      batches = Math.min(2 * batches, MAX_BATCHES)
+      at = { epoch, seq: upto }
+    }
+  }
+
+  /** The same for a position from which the order does not reach back: all names that have changed since. */
+  async #searchIndex(after: Cursor, selector: Selector, limit: PageLimit): Promise<Found> {
+    // As far as the log is known now: a name that is published to meanwhile moves ahead in the index, and is still found.
+    const first = await this.#ask(after, [], limit, '')
+    if (first.status === 'unknown-epoch') return first
+    const found: string[] = []
+    for (let at = first.from; ; ) {
+      const slice = await this.#slice(at, 'up')
+      if (slice.epoch !== first.epoch) throw new Moved()
+      found.push(...slice.names.filter((name) => selector.matches(name)))
+      if (slice.names.length < SLICE) break
+      at = slice.at
+    }
+    return this.#bounded(after, first.epoch, selector, found, limit, first.end)
+  }
+
+  /** What channels hold up to a bound; many of them in several calls, each bounded by the one before it. */
+  async #bounded(
+    after: Cursor,
+    epoch: string,
+    selector: Selector,
+    channels: readonly string[],
+    limit: PageLimit,
+    bound: number,
+  ): Promise<Found> {
+    const named = new Set(selector.channels)
+    const replies: ChannelReply[] = []
+    let upto = bound
+    let found: Found | undefined
+    for (const some of channels.length === 0 ? [[]] : chunks(channels, FEW_NAMES)) {
+      const one = await this.#ask(after, some, limit, `${upto}`)
+      if (one.epoch !== epoch) throw new Moved()
+      // A channel that was found and is forgotten is told as lost by the pattern that it was found for.
+      replies.push(...one.channels.filter(([name, last]) => last !== '' || named.has(name)))
+      upto = Math.min(upto, one.upto)
+      found = one
+    }
+    // An unknown name has lost what was forgotten. Those that were found are in the answers already.
+    if (found!.from < found!.floor) {
+      const asked = new Set(channels)
+      for (const some of chunks(
+        selector.channels.filter((name) => !asked.has(name)),
+        SLICE,
+      )) {
+        const scores = (await this.#session.link.call(['ZMSCORE', `${this.#settings.prefix}i`, ...some])) as (
+          | unknown
+          | null
+        )[]
+        for (const [i, name] of some.entries()) if (scores[i] === null) replies.push([name, '', 1, ''])
+      }
+    }
+    return { ...found!, upto, channels: replies }
+  }
+
+  /** All names of the patterns, and the names beside them, those with the newest events first. */
+  async *#newestFirst(selector: Selector): AsyncGenerator<readonly string[]> {
+    for (let at: number | string = '+inf'; ; ) {
+      const slice = await this.#slice(at, 'down')
+      const matching = slice.names.filter((name) => selector.matches(name))
+      if (matching.length > 0) yield matching
+      if (slice.names.length < SLICE) return
+      at = slice.at
+    }
+  }
+
+  async #slice(at: number | string, direction: 'up' | 'down') {
+    const [, epoch, , , ...pairs] = await this.#session.read<NamesReply>(names, [`${at}`, direction])
+    return { epoch, names: pairs.filter((_, i) => i % 2 === 0), at: Number(pairs.at(-1) ?? 0) }
+  }
+
+  #maxAge(name: string): string {
+    const { maxAgeMs } = this.#settings.history.retentionOf(name)
+    return Number.isFinite(maxAgeMs) ? `${maxAgeMs}` : ''
+  }
+}
+
+function* chunks<T>(items: readonly T[], size: number): Generator<readonly T[]> {
+  for (let i = 0; i < items.length; i += size) yield items.slice(i, i + size)
+}

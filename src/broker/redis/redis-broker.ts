@@ -1,0 +1,248 @@
+import { randomBytes } from 'node:crypto'
+import { SseError } from '../../errors.ts'
+import type { Cursor } from '../../protocol/cursor.ts'
+import type { Broker, BrokerListener, Group, Outcome, Page, PageLimit, Selector } from '../broker.ts'
+import { Appends } from './appends.ts'
+import { closed, LinkEnded, unavailable } from './failure.ts'
+import { Feed } from './feed.ts'
+import { Interest } from './interest.ts'
+import type { Link } from './link.ts'
+import { Links } from './links.ts'
+import { LogTime } from './log-time.ts'
+import type { RedisBrokerSettings } from './options.ts'
+import { LogReader } from './reader.ts'
+import { trim } from './scripts.ts'
+import { examine } from './server.ts'
+import { Session } from './session.ts'
+import { readMissed } from './sync.ts'
+import { SubscribeWaits } from './waits.ts'
+
+/** How a broker is, for those who watch over it. */
+export interface RedisBrokerStats {
+  /** `live`: what is published is heard at once. `syncing`: what was missed is being read. `down`: no connection. */
+  readonly state: 'down' | 'syncing' | 'live'
+  /** Connections that were opened. */
+  readonly links: number
+  /** What was missed was read so many times, the first time included. */
+  readonly syncs: number
+  /** So many of them could not read everything: each subscription read on for itself. */
+  readonly suspects: number
+  /** Events that did not come though nothing broke, each told as a gap. Anything but 0 is a fault to report. */
+  readonly holes: number
+  /** Batches that were sent again because a connection had ended before the answer. */
+  readonly repeated: number
+  /** How long the last question took, in milliseconds. */
+  readonly roundTripMs: number
+}
+
+/** A broker whose log is on a Redis or Valkey server, for any number of nodes. */
+export interface RedisBroker extends Broker {
+  stats(): RedisBrokerStats
+}
+
+/** The node's side of a log that many nodes share. */
+export class FleetBroker implements RedisBroker {
+  readonly #settings: RedisBrokerSettings
+  readonly #node = randomBytes(9).toString('base64url')
+  readonly #time: LogTime
+  readonly #appends: Appends
+  readonly #interest: Interest
+  readonly #waits: SubscribeWaits
+  readonly #links: Links
+  #feed: Feed | undefined
+  readonly #selectors = new Map<Selector, number>()
+  #starting: Promise<Cursor> | undefined
+  #closing: Promise<void> | undefined
+  #listener: BrokerListener | undefined
+  #isSyncing = false
+  #hasWarned = false
+  #syncs = 0
+  #roundTripMs = 0
+
+  constructor(settings: RedisBrokerSettings) {
+    this.#settings = settings
+    this.#time = new LogTime(settings.clock)
+    this.#appends = new Appends(settings, this.#node)
+    this.#interest = new Interest(settings.prefix, {
+      changed: () => this.#waits.look(),
+      left: (channel) => this.#feed?.left(channel),
+    })
+    this.#waits = new SubscribeWaits((selector) => this.#feed?.state === 'live' && this.#interest.isConfirmed(selector))
+    this.#links = new Links(settings, {
+      greet: (link) => this.#greet(link),
+      up: (session) => this.#appends.up(session),
+      join: (session) => this.#join(session),
+      message: (channel, text) => this.#feed?.message(channel.slice(settings.prefix.length), text),
+      probe: (session) => this.#probe(session),
+      down: (reason) => {
+        this.#appends.down(reason)
+        this.#feed?.down()
+        this.#interest.leave()
+      },
+    })
+  }
+
+  async start(listener: BrokerListener): Promise<Cursor> {
+    this.#assertOpen()
+    if (this.#starting !== undefined) throw new TypeError('A broker serves one hub: make another one for another hub.')
+    this.#listener = listener
+    this.#starting = this.#start()
+    return this.#starting
+  }
+
+  async publish(groups: readonly Group[]): Promise<readonly Outcome[]> {
+    this.#assertStarted()
+    return this.#appends.append(groups.map((group) => ({ group })))
+  }
+
+  async subscribe(selector: Selector): Promise<void> {
+    this.#assertStarted()
+    this.#selectors.set(selector, (this.#selectors.get(selector) ?? 0) + 1)
+    this.#interest.add(selector)
+    try {
+      await this.#waits.until(selector)
+    } catch (error) {
+      this.unsubscribe(selector)
+      throw error
+    }
+  }
+
+  unsubscribe(selector: Selector): void {
+    const count = this.#selectors.get(selector)
+    if (count === undefined) return
+    if (count === 1) this.#selectors.delete(selector)
+    else this.#selectors.set(selector, count - 1)
+    this.#interest.remove(selector)
+  }
+
+  async read(after: Cursor | undefined, selector: Selector, limit: PageLimit): Promise<Page> {
+    this.#assertStarted()
+    return this.#links.use(async (session) => {
+      const reader = new LogReader(session, this.#settings)
+      if (after !== undefined) return reader.read(after, selector, limit)
+      const end = await reader.end()
+      return { status: 'ok', from: end, items: [], upto: end, end: true }
+    })
+  }
+
+  async latest(count: number, selector: Selector, limit: PageLimit): Promise<Page> {
+    this.#assertStarted()
+    return this.#links.use((session) => new LogReader(session, this.#settings).latest(count, selector, limit))
+  }
+
+  stats(): RedisBrokerStats {
+    return {
+      state: this.#feed?.state ?? 'down',
+      links: this.#links.count,
+      syncs: this.#syncs,
+      suspects: this.#feed?.suspects ?? 0,
+      holes: this.#feed?.holes ?? 0,
+      repeated: this.#appends.repeated,
+      roundTripMs: this.#roundTripMs,
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #start(): Promise<Cursor> {
+    try {
+      await this.#links.start()
+      return this.#feed!.received
+    } catch (error) {
+      this.#links.close()
+      this.#appends.down(error)
+      throw unavailable(error)
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#waits.close()
+    await this.#starting?.catch(() => {})
+    await this.#appends.close()
+    this.#feed?.close()
+    // What is left of this node would go by itself, in ten minutes.
+    const { session } = this.#links
+    await session?.link.call(['HDEL', `${this.#settings.prefix}n`, this.#node]).catch(() => {})
+    this.#links.close()
+  }
+
+  async #greet(link: Link): Promise<Session> {
+    const { persists, time } = await examine(link, this.#settings)
+    if (this.#feed === undefined) this.#time.learn(time)
+    if (persists === false && !this.#hasWarned) {
+      this.#hasWarned = true
+      const detail =
+        'Redis keeps no append-only file: when it restarts, what was published since its last snapshot is lost, and told as a gap.'
+      this.#settings.onError(new SseError('ERR_SSE_BROKER_UNAVAILABLE', detail))
+    }
+    const state = { node: this.#node, time: this.#time, position: () => this.#feed?.received }
+    return new Session(link, this.#settings, state)
+  }
+
+  /** Own channel first, then all that is wanted: nothing is live before the last of it is confirmed. */
+  async #join(session: Session): Promise<void> {
+    const own = `h:${this.#node}`
+    await session.link.subscribe([this.#settings.prefix + own])
+    if (this.#feed === undefined) {
+      const top = await new LogReader(session, this.#settings).end()
+      this.#feed = new Feed(this.#listener!, own, top, () => void this.#resync())
+    }
+    this.#feed.hold()
+    await this.#interest.join(session.link)
+    await this.#sync(session)
+  }
+
+  /** A message came of another life of the log. */
+  async #resync(): Promise<void> {
+    const { session } = this.#links
+    if (this.#isSyncing || session === undefined) return
+    try {
+      await this.#sync(session)
+    } catch (error) {
+      if (!(error instanceof LinkEnded)) session.link.end(error)
+    }
+  }
+
+  async #sync(session: Session): Promise<void> {
+    const feed = this.#feed!
+    const reader = new LogReader(session, this.#settings)
+    this.#isSyncing = true
+    try {
+      do {
+        feed.hold()
+        const missed = await readMissed(session, reader, feed.received, this.#interest.all)
+        if (session.link.isEnded) return
+        this.#syncs++
+        if (!feed.overflowed) feed.resume(missed)
+      } while (feed.state !== 'live')
+    } finally {
+      this.#isSyncing = false
+    }
+    this.#waits.look()
+  }
+
+  async #probe(session: Session): Promise<void> {
+    const since = performance.now()
+    const names = await session.probe()
+    this.#roundTripMs = performance.now() - since
+    if (names.length === 0) return
+    const { history } = this.#settings
+    const limits = names.flatMap((name) => {
+      const { maxAgeMs, maxEvents } = history.retentionOf(name)
+      return [name, Number.isFinite(maxAgeMs) ? `${maxAgeMs}` : '', `${maxEvents}`]
+    })
+    await session.write(trim, [`${history.rememberMs}`, ...limits])
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw closed()
+  }
+
+  #assertStarted(): void {
+    this.#assertOpen()
+    if (this.#starting === undefined) throw new SseError('ERR_SSE_BROKER_UNAVAILABLE', 'The broker was not started.')
+  }
+}
