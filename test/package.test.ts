@@ -131,6 +131,7 @@ ${load('express', 'express')}
 ${load('{ ChannelHub, isSseError, memoryBroker, problemHandler, SseError, sse, eventStream }', 'express-sse-hub')}
 ${load('{ openStream, manualClock }', 'express-sse-hub/testing')}
 ${load('{ sqliteBroker }', 'express-sse-hub/sqlite')}
+${load('{ redisBroker }', 'express-sse-hub/redis')}
 ${load('{ connect }', 'express-sse-hub/client')}
 ${load('{ connectShared }', 'express-sse-hub/client/shared')}
 
@@ -187,6 +188,7 @@ async function main() {
   strictEqual(isSseError(new SseError('ERR_SSE_CHANNEL_UNKNOWN', '')), true)
   strictEqual(typeof eventStream, 'function')
   strictEqual(manualClock().pendingTimers, 0)
+  strictEqual(typeof redisBroker, 'function')
 
   const file = process.argv[1] + '.db'
   const { id: after } = await withLog(file, (hub) => hub.publish('news', 'first')).catch((error) => error)
@@ -365,6 +367,7 @@ import type { Broker, EventStream, HubStats, RouterOptions, SseErrorCode, SseOpt
 import { connect, type Connection } from 'express-sse-hub/client'
 import { connectShared } from 'express-sse-hub/client/shared'
 import { manualClock, openStream } from 'express-sse-hub/testing'
+import { redisBroker, type RedisBroker } from 'express-sse-hub/redis'
 import { sqliteBroker, type SqliteBroker } from 'express-sse-hub/sqlite'
 
 const app = express()
@@ -373,6 +376,8 @@ const broker: Broker = memoryBroker()
 const hub = new ChannelHub<{ news: { title: string } }>({ broker })
 const log: SqliteBroker = sqliteBroker({ file: 'hub.db', history: { maxEvents: 10 }, durability: undefined })
 void log.backup('copy.db')
+const fleet: RedisBroker = redisBroker({ client: { duplicate: () => ({}) }, prefix: 'a' })
+console.log(fleet.stats().state)
 app.use(sse(options))
 app.use('/channels', hub.router({ channels: ['news'], publish: (req) => req.ip !== undefined }))
 app.get('/clock', (req, res) => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { redisBroker } from '../../src/broker/redis/index.ts'
 import { sqliteBroker } from '../../src/broker/sqlite/index.ts'
 import { ChannelHub, memoryBroker, sse } from '../../src/index.ts'
 import { documentAt, numberIn, sourceOf } from './documents.ts'
@@ -16,6 +17,11 @@ const TABLES: [path: string, heading: string, make: Make][] = [
     'src/broker/sqlite/README.md',
     'Options of `sqliteBroker({ file, history, durability, clock })`',
     (options) => sqliteBroker(options),
+  ],
+  [
+    'src/broker/redis/README.md',
+    'Options of `redisBroker({ client, prefix, history, ingest, fence, onError, clock })`',
+    (options) => redisBroker(options),
   ],
 ]
 

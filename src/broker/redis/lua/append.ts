@@ -12,7 +12,7 @@ import { FENCE } from './fence.ts'
  *
  * The answer: `epoch base`, then a line for each event or group that is special.
  */
-export const APPEND = `#!lua
+export const APPEND = String.raw`#!lua
 local node, number = ARGV[6], tonumber(ARGV[7])
 local done = redis.call('HGET', string.sub(KEYS[1], 1, -2) .. 'n', node)
 if done then

@@ -121,7 +121,7 @@ return reply
  *
  * The answer: status, epoch, end of the log, then name and event in turn.
  */
-export const LATEST = `#!lua flags=no-writes
+export const LATEST = String.raw`#!lua flags=no-writes
 ${READ_FENCE}
 local now = math.max(tonumber(ARGV[2]), tonumber(m[5] or 0))
 local each, events, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
