@@ -5,7 +5,7 @@
  * A life of the log ends when the server may have lost a suffix of it: `master_replid` changes with every start, every
  * promotion and every full resynchronisation, while the `run_id` of a process survives being demoted and promoted again.
  */
-export const FENCE = String.raw`
+export const FENCE = `
 local p = string.sub(KEYS[1], 1, -2)
 local function text(n) return string.format('%.0f', n) end
 
@@ -50,7 +50,7 @@ end
  * The beginning of every script that reads; such a script may write nothing, so that it works when memory is full and
  * while writes are refused. `ARGV[1]`: how lives are told apart. It answers `fence` when a new epoch is due.
  */
-export const READ_FENCE = String.raw`
+export const READ_FENCE = `
 local p = string.sub(KEYS[1], 1, -2)
 local function text(n) return string.format('%.0f', n) end
 

@@ -1,10 +1,10 @@
 import { READ_FENCE } from './fence.ts'
 
 /** Finds the first kept event after a position that is not too old. Most readers are near the end, so that is where it begins. */
-const FIRST = String.raw`
+const FIRST = `
 local now = math.max(tonumber(ARGV[2]), tonumber(m[5] or 0))
 
--- The index of the first event after 'from' that is young enough, how many there are from there on, and of the first
+-- The index of the first event after the position that is young enough, how many there are from there on, and of the first
 -- its seq, its prev and its size.
 local function first(key, from, maxAge)
   local length = redis.call('LLEN', key)
