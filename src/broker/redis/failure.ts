@@ -65,6 +65,7 @@ export function unknown(error: unknown): SseError {
 function meaningOf(error: unknown): string {
   if (error instanceof SseError) return error.detail
   if (error instanceof LogProblem) return error.message
+  if (error instanceof LinkEnded && error.cause !== undefined) return meaningOf(error.cause)
   return MEANINGS[codeOf(error) ?? ''] ?? 'Redis cannot be reached.'
 }
 
