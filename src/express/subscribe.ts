@@ -33,7 +33,7 @@ export async function serveSubscription(
       hub.assertRoom(address)
       stream.commit()
     }
-    if (stream.state === 'closed') return hub.closedSubscription(stream, request.info)
+    if (stream.state === 'closed') return hub.closedSubscription(request.info)
     return await hub.subscribe(stream, { ...request, names, address })
   } catch (error) {
     if (!isSseError(error) || error.status === 500) throw error
@@ -42,6 +42,6 @@ export async function serveSubscription(
     hub.emit('refused', { req: res.req, code: error.code, status: error.status })
     if (isOverload(error)) sendOverload(res, stream.retryMs, error)
     else sendProblem(res, error)
-    return hub.closedSubscription(stream, request.info)
+    return hub.closedSubscription(request.info)
   }
 }

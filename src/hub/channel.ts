@@ -3,6 +3,8 @@ import type { StoredEvent } from '../broker/stored-event.ts'
 import { isPattern, PatternTree } from '../channel-name.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import type { FrameForm } from '../protocol/frame.ts'
+import type { Guard } from './guard.ts'
+import type { Gap } from './notice.ts'
 import type { Outlet } from './subscriber.ts'
 
 /** A live subscription as the fan-out sees it. */
@@ -10,12 +12,18 @@ export interface LiveSubscription {
   readonly form: FrameForm
   /** Its place in the row of its selector, so that leaving costs nothing. */
   place: number
-  /** Whether it may hear this channel; undefined while nobody has decided. Absent = everything it asked for. */
-  readonly admits?: ((channel: string) => boolean | undefined) | undefined
+  /** Decides on each channel that a pattern of it stands for. Absent = it receives all that it asked for. */
+  readonly guard: Guard | undefined
   /** Where its events go. */
   readonly outlet: Outlet
-  /** Whether its peer is so far behind that it must not be written to any more. */
+  /** Whether its peer is so far behind that it must not be written to now. */
   isBehind(): boolean
+  /** Ends its being live, because its peer is behind. */
+  fallBehind(): void
+  /** Ends its being live: it is complete only up to `position`, and catches up from there. */
+  catchUpFrom(position: Cursor): void
+  /** A gap was written to it. */
+  told(gap: Gap): void
 }
 
 /** The live subscriptions of one selector and form, and beside them, place by place, what a fan-out touches of each. */
@@ -91,7 +99,7 @@ export class ChannelSelector implements Selector {
   }
 
   enter(subscription: LiveSubscription): void {
-    if (subscription.admits !== undefined) {
+    if (subscription.guard !== undefined) {
       this.guarded.add(subscription)
       return
     }

@@ -93,7 +93,7 @@ function deliverGuarded(
 ): void {
   const admitted: (StoredEvent | Loss)[] = []
   for (const item of selector.hits) {
-    const part = isLoss(item) ? admittedLoss(item, subscription, selector) : subscription.admits!(item.channel)
+    const part = isLoss(item) ? admittedLoss(item, subscription, selector) : subscription.guard!.admits(item.channel)
     if (part === undefined) {
       result.undecided.push(subscription)
       return
@@ -113,7 +113,7 @@ function admittedLoss(loss: Loss, subscription: LiveSubscription, selector: Chan
   const admitted: string[] = []
   for (const channel of loss.channels) {
     if (!selector.matches(channel)) continue
-    const admits = subscription.admits!(channel)
+    const admits = subscription.guard!.admits(channel)
     if (admits === undefined) return undefined
     if (admits) admitted.push(channel)
   }
@@ -137,4 +137,13 @@ function join(
     return Frame.of(gapNotice(gap))
   })
   return frames.length === 1 ? frames[0]! : Frame.join(frames)
+}
+
+/** A loss that begins before the previous top is reported at the place where it became known: IDs never go back. */
+export function placeLosses(batch: readonly (StoredEvent | Loss)[], previous: Cursor): readonly (StoredEvent | Loss)[] {
+  let { seq } = previous
+  return batch.map((item) => {
+    seq = Math.max(seq, item.seq)
+    return isLoss(item) ? { ...item, seq } : item
+  })
 }

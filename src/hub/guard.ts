@@ -1,4 +1,5 @@
 import { isLoss, type Page } from '../broker/broker.ts'
+import { isPattern } from '../channel-name.ts'
 import type { Clock } from '../clock.ts'
 import { withinTime } from './time-limit.ts'
 
@@ -12,6 +13,13 @@ export interface Decision {
 /** Decides whether a subscriber may hear one channel that a pattern of it stands for. */
 export type Authorize = (channel: string) => Promise<Decision>
 
+/** The channels of a subscription, without those that only a pattern of it stands for. */
+export interface AskedChannels {
+  includes(channel: string): boolean
+}
+
+const NONE: AskedChannels = { includes: () => false }
+
 const MAX_DECISIONS = 1_000
 /** How long a hook may take. */
 export const HOOK_TIME_LIMIT_MS = 10_000
@@ -24,16 +32,20 @@ export class Guard {
   readonly #clock: Clock
   readonly #decisions = new Map<string, boolean>()
   readonly #onAllowed: (decision: Decision) => void
+  /** The channels of the subscription now. */
+  asked: AskedChannels = NONE
 
-  /** `onAllowed` hears of every permission, for the sake of its end. */
+  /** `onAllowed` receives each permission, because it may have an end. */
   constructor(authorize: Authorize, clock: Clock, onAllowed: (decision: Decision) => void) {
     this.#authorize = authorize
     this.#clock = clock
     this.#onAllowed = onAllowed
   }
 
-  /** Undefined while nobody has decided. */
+  /** Whether the subscription may receive this channel; undefined until the hook has decided. */
   admits(channel: string): boolean | undefined {
+    // A channel that was asked for by its own name was decided with the request; a pattern is reported as asked for.
+    if (isPattern(channel) || this.asked.includes(channel)) return true
     const decision = this.#decisions.get(channel)
     if (decision !== undefined) {
       this.#decisions.delete(channel)

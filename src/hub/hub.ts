@@ -8,7 +8,7 @@ import type { Frame } from '../protocol/frame.ts'
 import { Admissions } from './admissions.ts'
 import { ChannelDirectory } from './channel.ts'
 import { Emitter } from './emitter.ts'
-import { type FanOutResult, fanOut } from './fan-out.ts'
+import { type FanOutResult, fanOut, placeLosses } from './fan-out.ts'
 import { LogTail } from './log-tail.ts'
 import { closedFrame, type Gap, positionFrame } from './notice.ts'
 import type { ResolvedHubOptions } from './options.ts'
@@ -18,13 +18,14 @@ import { Reader, type ReaderHost } from './reader.ts'
 import { Reads } from './reads.ts'
 import { endEvenly, type HubCloseOptions, parseRetryRange, SHUTDOWN_RETRY_MS, within } from './shutdown.ts'
 import { type Beginning, emptyStats, type HubStats, type LiveStats } from './stats.ts'
+import { StreamSubscription } from './stream-subscription.ts'
 import { parseRewind, type SubscribeRequest } from './subscribe-request.ts'
 import type { Subscriber } from './subscriber.ts'
-import { Subscription } from './subscription.ts'
+import { closedSubscription, type Subscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
 
 /** Joins a log and its subscribers. Knows no HTTP and no concrete broker. */
-export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
+export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   readonly options: ResolvedHubOptions
   readonly broker: Broker
   /** What was handed over most recently, and the position of every live subscription. */
@@ -37,10 +38,10 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
   readonly ready: Promise<void>
   readonly #publisher: Publisher
   readonly #emitter = new Emitter()
-  readonly #subscriptions = new Set<Subscription>()
+  readonly #subscriptions = new Set<StreamSubscription>()
   /** Streams by address, where there are any. */
   readonly #addresses = new Map<string, number>()
-  readonly #parked = new Set<Subscription>()
+  readonly #parked = new Set<StreamSubscription>()
   /** A batch is being written: what would change the rows, and what is foreign, waits in `#afterwards`. */
   #fanning = false
   #afterwards: (() => void)[] = []
@@ -92,24 +93,20 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     this.assertSelection(request.names)
     this.assertOpen()
     this.assertRoom(request.address)
-    const subscription = new Subscription(this, stream, request, this.#nextId())
+    const subscription = new StreamSubscription(this, stream, request, this.#nextId())
     if (request.admission?.isRevoked(subscription) === true) {
       subscription.close('revoked')
       throw new SseError('ERR_SSE_OVERLOADED', 'The permission was revoked while it was asked for: come back.')
     }
     this.#subscriptions.add(subscription)
     this.#countAddress(request.address, 1)
-    if (request.until !== undefined) subscription.expire(request.until)
     await subscription.start()
     return subscription
   }
 
   /** A subscription that never began, for a request that was answered otherwise. */
-  closedSubscription(stream: Subscriber, info: unknown): Subscription {
-    const request = { names: [], form: 'plain', info, after: '', rewind: 0 } as const
-    const subscription = new Subscription(this, stream, request, this.#nextId())
-    subscription.close()
-    return subscription
+  closedSubscription(info: unknown): Subscription {
+    return closedSubscription(this.#nextId(), info, this.options.clock.now())
   }
 
   events(
@@ -143,7 +140,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
       if (counted.has(selector)) return
       counted.add(selector)
       count += selector.subscriptions
-      for (const subscription of selector.restricted) if (subscription.admits?.(channel) === false) count--
+      for (const subscription of selector.restricted) if (subscription.guard?.admits(channel) === false) count--
     })
     return count
   }
@@ -213,12 +210,12 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     return closedFrame(reason, randomReconnectionTime(least, most - least + 1))
   }
 
-  opened(subscription: Subscription, beginning: Beginning): void {
+  opened(subscription: StreamSubscription, beginning: Beginning): void {
     this.#stats.resumed[beginning]++
     this.emit('subscribe', subscription)
   }
 
-  closed(subscription: Subscription, reason: CloseReason, wasOpen: boolean): void {
+  closed(subscription: StreamSubscription, reason: CloseReason, wasOpen: boolean): void {
     if (this.#subscriptions.delete(subscription)) this.#countAddress(subscription.address, -1)
     this.#parked.delete(subscription)
     if (!wasOpen) return
@@ -226,7 +223,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     this.emit('unsubscribe', subscription, reason)
   }
 
-  told(subscription: Subscription, gap: Gap): void {
+  told(subscription: StreamSubscription, gap: Gap): void {
     this.#stats.gaps[gap.reason]++
     this.emit('gap', subscription, gap)
   }
@@ -235,12 +232,12 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     this.#stats.delivered += events
   }
 
-  lagging(subscription: Subscription): void {
+  lagging(subscription: StreamSubscription): void {
     this.#stats.lagged++
     this.emit('lagging', subscription)
   }
 
-  park(subscription: Subscription): void {
+  park(subscription: StreamSubscription): void {
     this.#parked.add(subscription)
   }
 
@@ -297,14 +294,14 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     const afterwards = this.#afterwards
     this.#afterwards = []
     for (const fn of afterwards) this.#attempt(fn)
-    for (const { subscription, gap } of gaps) this.#attempt(() => this.told(subscription as Subscription, gap))
-    for (const subscription of behind) this.#attempt(() => (subscription as Subscription).fallBehind())
-    for (const subscription of undecided) this.#attempt(() => (subscription as Subscription).catchUp(previous))
+    for (const { subscription, gap } of gaps) this.#attempt(() => subscription.told(gap))
+    for (const subscription of behind) this.#attempt(() => subscription.fallBehind())
+    for (const subscription of undecided) this.#attempt(() => subscription.catchUpFrom(previous))
     for (const subscription of this.#parked) {
       const at = subscription.parkedAt
       if (at !== undefined && at.epoch === top.epoch && at.seq > top.seq) continue
       this.#parked.delete(subscription)
-      this.#attempt(() => subscription.catchUp(top))
+      this.#attempt(() => subscription.catchUpFrom(top))
     }
   }
 
@@ -319,7 +316,7 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
 
   #suspect(top: Cursor, previous: Cursor): void {
     this.tail.reset(top)
-    for (const subscription of this.#subscriptions) subscription.catchUp(previous)
+    for (const subscription of this.#subscriptions) subscription.catchUpFrom(previous)
     this.#parked.clear()
     for (const reader of this.readers) reader.suspect(previous)
   }
@@ -347,13 +344,4 @@ export class Hub implements SubscriptionHost<Subscription>, ReaderHost {
     await endEvenly([...this.#subscriptions], left(), clock, (subscription) => subscription.close('shutdown'))
     await within(this.broker.close(), Math.max(left(), 1_000), clock)
   }
-}
-
-/** A loss that begins before the previous top is reported at the place where it became known: IDs never go back. */
-function placeLosses(batch: readonly (StoredEvent | Loss)[], previous: Cursor): readonly (StoredEvent | Loss)[] {
-  let { seq } = previous
-  return batch.map((item) => {
-    seq = Math.max(seq, item.seq)
-    return isLoss(item) ? { ...item, seq } : item
-  })
 }

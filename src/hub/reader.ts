@@ -1,10 +1,10 @@
-import { type Broker, isLoss, type Page } from '../broker/broker.ts'
+import { isLoss } from '../broker/broker.ts'
 import type { StoredEvent } from '../broker/stored-event.ts'
-import { type Cursor, formatCursor, parseCursor } from '../protocol/cursor.ts'
-import type { ChannelDirectory, ChannelSelector, Wake } from './channel.ts'
-import type { LogTail } from './log-tail.ts'
+import { type Cursor, formatCursor, isAhead } from '../protocol/cursor.ts'
+import type { ChannelSelector, Wake } from './channel.ts'
+import type { HubEnvironment } from './environment.ts'
+import { type FollowedPage, Follower, type Start } from './follower.ts'
 import type { Gap } from './notice.ts'
-import { PAGE, type Reads } from './reads.ts'
 import { gapOf } from './replay.ts'
 
 /** An event as `events()` yields it. */
@@ -22,20 +22,13 @@ export interface ChannelGap extends Gap {
   readonly gap: true
 }
 
-/** What a reader needs of its hub. */
-export interface ReaderHost {
-  readonly broker: Broker
-  readonly tail: LogTail
-  readonly directory: ChannelDirectory
-  readonly reads: Reads
-  readonly ready: Promise<void>
+/** A hub as its readers see it. */
+export interface ReaderHost extends HubEnvironment {
   readonly readers: Set<Reader>
 }
 
-export interface ReaderInit {
+export interface ReaderInit extends Start {
   readonly names: readonly string[]
-  readonly after: string
-  readonly rewind: number
   readonly signal: AbortSignal | undefined
 }
 
@@ -47,15 +40,13 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
   readonly #host: ReaderHost
   readonly #init: ReaderInit
   readonly #selector: ChannelSelector
-  /** Everything up to here was yielded or is in `#items`; undefined = the end of the log at the first read. */
-  #position: Cursor | undefined
+  /** Its position is that of the last item in `#items`. */
+  readonly #follower: Follower
   #items: (ChannelEvent | ChannelGap)[] = []
-  /** The last read reached the end of the log, so memory can serve what came since. See Subscription. */
-  #reachedEnd = false
   #ended = false
   /** The broker has the selector. */
   readonly #subscribed: Promise<void>
-  /** And the first page is here. */
+  /** And the first page is here: a reader without a position begins where the log ended when the reader was made. */
   readonly #joined: Promise<void>
   #wake: Wake | undefined
   /** `next` calls are answered one after the other. */
@@ -65,11 +56,11 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     this.#host = host
     this.#init = init
     this.#selector = host.directory.acquire(init.names)
-    this.#position = parseCursor(init.after)
+    this.#follower = Follower.start(host, this.#selector, init)
     host.readers.add(this)
     // At once, not with the first `next`: what is published from now on is heard.
     this.#subscribed = host.ready.then(() => host.broker.subscribe(this.#selector))
-    this.#joined = this.#subscribed.then(() => this.#first())
+    this.#joined = this.#subscribed.then(() => this.#read())
     this.#joined.catch(() => {})
     if (init.signal?.aborted) this.end()
     else init.signal?.addEventListener('abort', this.#onAbort, { once: true })
@@ -121,24 +112,6 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     wake(previous)
   }
 
-  async #first(): Promise<void> {
-    const { after, rewind } = this.#init
-    const wanted = () => !this.#ended
-    const bad = after !== '' && this.#position === undefined
-    let page: Page | undefined
-    let status: Gap['reason'] | 'ok' = 'ok'
-    if (this.#position !== undefined || rewind === 0) {
-      page = await this.#host.reads.read(this.#position, this.#selector, wanted)
-      status = page?.status ?? 'ok'
-    }
-    if (rewind > 0 && (page === undefined || status === 'unknown-epoch')) {
-      page = await this.#host.reads.latest(rewind, this.#selector, wanted)
-    }
-    if (page === undefined) return
-    this.#reachedEnd = page.end
-    this.#take(page, bad ? 'bad-cursor' : status, after)
-  }
-
   async #next(): Promise<IteratorResult<ChannelEvent | ChannelGap>> {
     try {
       if (!this.#ended) await this.#joined
@@ -156,28 +129,30 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
   }
 
   async #more(): Promise<void> {
-    const { tail, reads } = this.#host
-    const at = this.#position!
-    const { top } = tail
-    if (this.#reachedEnd && at.epoch === top.epoch && at.seq >= top.seq) {
-      const previous = await new Promise<Cursor | undefined>((resolve) => {
-        this.#wake = resolve
-        this.#selector.waiting.add(resolve)
-      })
-      this.#wake = undefined
-      // It was complete up to there, however long that is ago; never back, when its own read was ahead of the hub.
-      if (previous !== undefined && (previous.epoch !== at.epoch || previous.seq > at.seq)) this.#position = previous
-      return
-    }
-    let page = this.#reachedEnd ? tail.read(at, this.#selector, PAGE) : undefined
-    if (page === undefined) {
-      page = await reads.read(at, this.#selector, () => !this.#ended)
-      this.#reachedEnd = page?.end === true
-    }
-    if (page !== undefined) this.#take(page, page.status, formatCursor(at))
+    if (this.#follower.isAtEnd) return this.#wait()
+    const next = this.#follower.recent()
+    if (next === undefined) await this.#read()
+    else this.#take(next)
   }
 
-  #take(page: Page, status: Gap['reason'] | 'ok', from: string): void {
+  /** Until there is an event, or the position of the hub is uncertain. */
+  async #wait(): Promise<void> {
+    const previous = await new Promise<Cursor | undefined>((resolve) => {
+      this.#wake = resolve
+      this.#selector.waiting.add(resolve)
+    })
+    this.#wake = undefined
+    // It was complete up to there, however long that is ago; never back, where its own read was ahead of the hub.
+    if (previous !== undefined && !isAhead(this.#follower.position!, previous)) this.#follower.moveTo(previous)
+  }
+
+  async #read(): Promise<void> {
+    const next = await this.#follower.read(() => !this.#ended)
+    if (next !== undefined) this.#take(next)
+  }
+
+  #take(next: FollowedPage): void {
+    const { page, status, from } = next
     if (status !== 'ok') {
       const to = formatCursor(page.from)
       const channels = this.#init.names
@@ -186,7 +161,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     for (const item of page.items) {
       this.#items.push(isLoss(item) ? { gap: true, ...gapOf(item, page, from) } : eventOf(item, page.upto.epoch))
     }
-    this.#position = page.upto
+    this.#follower.advance(next)
   }
 }
 

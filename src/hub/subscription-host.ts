@@ -1,38 +1,27 @@
-import type { Broker } from '../broker/broker.ts'
 import type { CloseReason, SseError } from '../errors.ts'
 import type { Frame } from '../protocol/frame.ts'
-import type { ChannelDirectory } from './channel.ts'
-import type { LogTail } from './log-tail.ts'
+import type { HubEnvironment } from './environment.ts'
 import type { Gap } from './notice.ts'
-import type { ResolvedHubOptions } from './options.ts'
-import type { Pump } from './pump.ts'
-import type { Reads } from './reads.ts'
 import type { Beginning } from './stats.ts'
 
-/** What a subscription needs of its hub, and tells it. */
-export interface SubscriptionHost<Subscription> {
-  readonly broker: Broker
-  readonly tail: LogTail
-  /** Resolves when the broker is up. */
-  readonly ready: Promise<void>
-  readonly directory: ChannelDirectory
-  readonly pump: Pump
-  readonly reads: Reads
-  readonly options: ResolvedHubOptions
-  /** Throws when there are no names, or too many. */
+/** A hub as its subscriptions see it: the parts they work with, and the observer they report to. */
+export interface SubscriptionHost<Subscription> extends HubEnvironment {
+  /** Throws ERR_SSE_CHANNEL_REQUIRED without names, and ERR_SSE_TOO_MANY_CHANNELS. */
   assertSelection(names: readonly string[]): void
-  /** The hub's position as a frame, made once for all. */
+  /** The position of the hub as a frame, made once for all streams. */
   positionFrame(): Frame
+  /** The last frame of a stream that ends for this reason. */
   farewell(reason: CloseReason): Frame | undefined
+  /** The subscription waits until the position of the hub reaches its own. */
+  park(subscription: Subscription): void
+  /** Calls `fn` now, or after the fan-out in progress: a row does not change in the middle of one. */
+  betweenFanOuts(fn: () => void): void
+
   opened(subscription: Subscription, beginning: Beginning): void
   closed(subscription: Subscription, reason: CloseReason, wasOpen: boolean): void
   told(subscription: Subscription, gap: Gap): void
   replayed(events: number): void
   lagging(subscription: Subscription): void
-  /** Parked until the hub's position reaches that of the subscription. */
-  park(subscription: Subscription): void
-  /** `refusal`: what the failure becomes for the caller. It is not reported again. */
+  /** `refusal`: the error that the caller gets for this failure. It is not reported again. */
   failed(error: unknown, context?: { refusal?: SseError }): void
-  /** Runs `fn` now, or after the fan-out that is under way: nobody enters or leaves a row in the middle of one. */
-  betweenFanOuts(fn: () => void): void
 }

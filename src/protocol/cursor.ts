@@ -26,6 +26,15 @@ export function parseCursor(id: string): Cursor | undefined {
   return Number.isSafeInteger(seq) ? { epoch: match[1]!, seq } : undefined
 }
 
+export function isSame(one: Cursor, other: Cursor): boolean {
+  return one.seq === other.seq && one.epoch === other.epoch
+}
+
+/** Whether `one` is a later position than `other` in the same life of the log. */
+export function isAhead(one: Cursor, other: Cursor): boolean {
+  return one.epoch === other.epoch && one.seq > other.seq
+}
+
 /** A name for a new life of a log: 62^6, so two of them are never the same in practice. */
 export function newEpoch(): string {
   let epoch = ''

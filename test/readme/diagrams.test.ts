@@ -26,6 +26,11 @@ it('the diagram of the path of an event names files that exist', () => {
 it('the diagram of a subscription has the states of the source', () => {
   expect(STATES).toMatch(/^stateDiagram-v2\n/)
   const drawn = new Set([...STATES.matchAll(/^ {2}(\w+) -->/gm)].map(([, state]) => state))
-  const [, union] = /#phase: (.*?) = /.exec(sourceOf('hub/subscription.ts'))!
-  expect([...drawn].sort()).toEqual([...union!.matchAll(/'(\w+)'/g)].map(([, state]) => state).sort())
+  expect([...drawn].sort()).toEqual(['catching', 'closed', 'joining', 'live', 'parked'])
+  // The states of a CatchUp; a subscription without one is live or closed.
+  const [, waits] = /#waitsFor: (.*?) \| undefined/.exec(sourceOf('hub/catch-up.ts'))!
+  expect(waits).toBe("'broker' | 'read' | 'decision' | 'drain' | 'hub'")
+  expect(sourceOf('hub/catch-up.ts')).toMatch(
+    /get isJoining[^}]*'broker'[^]*get isParked|get isParked[^}]*'hub'[^]*get isJoining/,
+  )
 })

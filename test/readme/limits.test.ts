@@ -34,7 +34,7 @@ describe('the table of limits', () => {
     'Bytes that wait for the peer of a hub stream': ['hub/options.ts', 'MIN_HIGH_WATER_MARK = 65536'],
     'No progress of a lagging subscriber': ['hub/options.ts', 'options.maxLagMs, 30000'],
     'Bytes that wait for the peer of a plain stream': ['stream/options.ts', '1048576'],
-    'First page from the broker': ['hub/subscription.ts', 'FIRST_PAGE_MS = 5000'],
+    'First page from the broker': ['hub/opening.ts', 'FIRST_PAGE_MS = 5000'],
     '`subscribe` function for a channel of a pattern': [
       'hub/guard.ts',
       'TIME_LIMIT_MS = 10000',

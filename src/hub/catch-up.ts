@@ -1,0 +1,277 @@
+import type { Page } from '../broker/broker.ts'
+import type { Cursor } from '../protocol/cursor.ts'
+import { StallWatch } from '../stall-watch.ts'
+import type { ChannelSelector } from './channel.ts'
+import type { HubEnvironment } from './environment.ts'
+import { type FollowedPage, Follower, type Start } from './follower.ts'
+import { channelsOf, type Guard, sieve } from './guard.ts'
+import type { Catching } from './pump.ts'
+import type { Subscriber } from './subscriber.ts'
+
+const MIN_BACK_OFF_MS = 100
+const MAX_BACK_OFF_MS = 5_000
+
+/** A page that was written. */
+export interface WrittenPage {
+  readonly bytes: number
+  /** Reports it to the application, which may close the subscription. */
+  report(): void
+}
+
+/** A subscription as its catching up sees it. */
+export interface CatchingSubscription {
+  readonly stream: Subscriber
+  /** See LiveSubscription. */
+  readonly guard: Guard | undefined
+  /** See LiveSubscription. */
+  isBehind(): boolean
+  /** Asks the hook for a decision on these channels. Rejects when there is none. */
+  decide(channels: readonly string[]): Promise<void>
+  /** Writes a page, and the blocks before it. Undefined when the subscription has ended instead. */
+  write(next: FollowedPage): WrittenPage | undefined
+  /** It has everything that the hub was handed over. The catching up ends with this call. */
+  goLive(): void
+  /** It has everything, and more than the hub was handed over: `wake` is called when the hub has reached its position. */
+  park(): void
+  /** A read failed. Reads have been failing for so long. */
+  readFailed(error: unknown, forMs: number): void
+}
+
+/**
+ * Brings a subscription to the end of the log, page by page, in turns of the pump. It exists only while the subscription
+ * is not live.
+ */
+export class CatchUp implements Catching {
+  readonly #environment: HubEnvironment
+  readonly #subscription: CatchingSubscription
+  readonly #follower: Follower
+  #selector: ChannelSelector
+  /** Whether the subscription was live before. */
+  readonly isLag: boolean
+  /** The next page cannot be written before this; undefined = it may be written in the next turn. */
+  #waitsFor: 'broker' | 'read' | 'decision' | 'drain' | 'hub' | undefined
+  /** A page that was read or decided on, and waits for its turn. */
+  #ready: FollowedPage | undefined
+  /** Names the read in progress; one that was given up has another name. */
+  #read: object | undefined
+  /** When reads began to fail; undefined while they do not. */
+  #failingSince: number | undefined
+  #backOffMs = MIN_BACK_OFF_MS
+  #retryTimer: unknown
+  /** While the peer is behind. */
+  #stall: StallWatch | undefined
+  #onCaughtUp: (() => void)[] = []
+  #stopped = false
+
+  private constructor(
+    environment: HubEnvironment,
+    subscription: CatchingSubscription,
+    selector: ChannelSelector,
+    follower: Follower,
+    isLag: boolean,
+  ) {
+    this.#environment = environment
+    this.#subscription = subscription
+    this.#selector = selector
+    this.#follower = follower
+    this.isLag = isLag
+  }
+
+  /** For a new subscription. It begins with `join`. */
+  static start(
+    environment: HubEnvironment,
+    subscription: CatchingSubscription,
+    selector: ChannelSelector,
+    start: Start,
+  ): CatchUp {
+    const follower = Follower.start(environment, selector, start)
+    const catchUp = new CatchUp(environment, subscription, selector, follower, false)
+    catchUp.#waitsFor = 'broker'
+    return catchUp
+  }
+
+  /** For a subscription that was live, and is complete up to `position`. */
+  static lag(
+    environment: HubEnvironment,
+    subscription: CatchingSubscription,
+    selector: ChannelSelector,
+    position: Cursor,
+  ): CatchUp {
+    const follower = Follower.resume(environment, selector, position)
+    return new CatchUp(environment, subscription, selector, follower, true)
+  }
+
+  /** Everything up to here was written; undefined = the end of the log at the first read. */
+  get position(): Cursor | undefined {
+    return this.#follower.position
+  }
+
+  /** Whether the subscription is complete, and waits for the hub. */
+  get isParked(): boolean {
+    return this.#waitsFor === 'hub'
+  }
+
+  /** Whether the broker has not confirmed the selector of a new subscription. */
+  get isJoining(): boolean {
+    return this.#waitsFor === 'broker'
+  }
+
+  /** The broker has the selector before anything is read, so an event published meanwhile is not lost. */
+  async join(): Promise<void> {
+    const { broker, ready } = this.#environment
+    const selector = this.#selector
+    await ready
+    if (this.#stopped) return
+    await broker.subscribe(selector)
+    if (this.#stopped) broker.unsubscribe(selector)
+    else this.#proceed()
+  }
+
+  /** The hub has reached the position of a parked subscription, or its own is uncertain. */
+  wake(): void {
+    if (this.isParked) this.#proceed()
+  }
+
+  /** Waits until the peer is no longer behind, or until the stall watch ends the stream as slow. */
+  awaitDrain(): void {
+    const { clock, maxLagMs } = this.#environment.options
+    const { stream } = this.#subscription
+    this.#waitsFor = 'drain'
+    this.#stall = new StallWatch(clock, maxLagMs, stream, () => stream.close('slow'))
+    this.#stall.start()
+    stream.onDrain(() => {
+      this.#stall?.stop()
+      this.#stall = undefined
+      this.#proceed()
+    })
+  }
+
+  /** Follows these channels from its position on. A page of the earlier ones is dropped, and so is its read. */
+  select(selector: ChannelSelector): void {
+    this.#selector = selector
+    this.#follower.select(selector)
+    this.#ready = undefined
+    this.#read = undefined
+    this.#environment.options.clock.clearTimeout(this.#retryTimer)
+    if (this.#waitsFor !== 'decision' && this.#waitsFor !== 'drain') this.#proceed()
+  }
+
+  /** Resolves when nothing of the present channels is outstanding, or it was stopped. */
+  async caughtUp(): Promise<void> {
+    while (!this.#stopped && !this.isParked) {
+      await new Promise<void>((resolve) => this.#onCaughtUp.push(resolve))
+    }
+  }
+
+  /** Ends it. Idempotent. */
+  stop(): void {
+    this.#stopped = true
+    this.#environment.pump.delete(this)
+    this.#read = undefined
+    this.#environment.options.clock.clearTimeout(this.#retryTimer)
+    this.#stall?.stop()
+    this.#settle()
+  }
+
+  /** See Catching. */
+  step(): number {
+    if (this.#stopped || this.#waitsFor !== undefined) return 0
+    let next = this.#ready
+    this.#ready = undefined
+    if (next === undefined) {
+      if (this.#follower.isAheadOfHub) {
+        this.#park()
+        return 0
+      }
+      next = this.#follower.recent()
+    }
+    if (next === undefined) {
+      this.#readPage()
+      return 0
+    }
+    const page = this.#admitted(next)
+    return page === undefined ? 0 : this.#write({ ...next, page })
+  }
+
+  #proceed(): void {
+    this.#waitsFor = undefined
+    if (!this.#stopped) this.#environment.pump.add(this)
+  }
+
+  #readPage(): void {
+    const read = {}
+    this.#read = read
+    this.#waitsFor = 'read'
+    const wanted = () => this.#read === read
+    this.#follower.read(wanted).then(
+      (next) => {
+        if (next === undefined || !wanted()) return
+        this.#failingSince = undefined
+        this.#backOffMs = MIN_BACK_OFF_MS
+        this.#ready = next
+        this.#proceed()
+      },
+      (error) => {
+        if (wanted()) this.#retry(error)
+      },
+    )
+  }
+
+  #retry(error: unknown): void {
+    const { clock } = this.#environment.options
+    const now = clock.monotonic()
+    this.#failingSince ??= now
+    this.#retryTimer = clock.setTimeout(() => this.#proceed(), this.#backOffMs)
+    this.#backOffMs = Math.min(this.#backOffMs * 2, MAX_BACK_OFF_MS)
+    this.#subscription.readFailed(error, now - this.#failingSince)
+  }
+
+  /** The page without the channels that a hook denies; undefined while it is being asked. */
+  #admitted(next: FollowedPage): Page | undefined {
+    const { guard } = this.#subscription
+    if (guard === undefined) return next.page
+    const undecided = channelsOf(next.page).filter((channel) => guard.admits(channel) === undefined)
+    if (undecided.length === 0) return sieve(next.page, (channel) => guard.admits(channel) === true)
+    this.#waitsFor = 'decision'
+    this.#decide(next, undecided)
+    return undefined
+  }
+
+  async #decide(next: FollowedPage, undecided: readonly string[]): Promise<void> {
+    const selector = this.#selector
+    try {
+      await this.#subscription.decide(undecided)
+    } catch {
+      return
+    }
+    // Meanwhile the channels may have changed: the page is of no use then.
+    if (selector === this.#selector) this.#ready = next
+    this.#proceed()
+  }
+
+  /** Writes a page and decides what follows. Synchronous throughout: nothing can be handed over in between. */
+  #write(next: FollowedPage): number {
+    const written = this.#subscription.write(next)
+    if (written === undefined) return 0
+    this.#follower.advance(next)
+    if (this.#subscription.isBehind()) this.awaitDrain()
+    else if (next.page.end && this.#follower.isAheadOfHub) this.#park()
+    else if (next.page.end && this.#follower.isAtEnd) this.#subscription.goLive()
+    else this.#environment.pump.add(this)
+    // Application code comes last: it finds everything in place, and may close the subscription.
+    written.report()
+    return written.bytes
+  }
+
+  #park(): void {
+    this.#waitsFor = 'hub'
+    this.#subscription.park()
+    this.#settle()
+  }
+
+  #settle(): void {
+    const waiting = this.#onCaughtUp
+    this.#onCaughtUp = []
+    for (const resolve of waiting) resolve()
+  }
+}

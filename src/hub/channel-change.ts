@@ -1,0 +1,53 @@
+import type { ChannelSelector } from './channel.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
+
+/** A subscription whose channels can change. */
+export interface ChangingSubscription {
+  readonly channels: readonly string[]
+  readonly state: string
+  /** Resolves when nothing of its present channels is outstanding, or it is closed. */
+  caughtUp(): Promise<void>
+  /** Takes the names and their selector in place of the present ones, which it releases. */
+  replaceChannels(names: readonly string[], selector: ChannelSelector): void
+}
+
+/** The names after a change, given those before it. */
+export type Change = (names: readonly string[]) => readonly string[]
+
+/** Rejects with nothing changed for too few or too many names, and when the broker fails. */
+export async function changeChannels(
+  host: Pick<SubscriptionHost<never>, 'assertSelection' | 'broker' | 'directory'>,
+  subscription: ChangingSubscription,
+  change: Change,
+): Promise<void> {
+  const { broker, directory } = host
+  const before = subscription.channels
+  host.assertSelection(change(before))
+  // Events of a removed channel are delivered, or reported as lost, up to here.
+  if (before.some((name) => !change(before).includes(name))) await subscription.caughtUp()
+  if (subscription.state === 'closed') return
+  const names = change(subscription.channels)
+  if (isEqual(names, subscription.channels)) return
+  const selector = directory.acquire(names)
+  try {
+    await broker.subscribe(selector)
+  } catch (error) {
+    directory.release(selector)
+    throw error
+  }
+  if (subscription.state === 'closed') {
+    broker.unsubscribe(selector)
+    directory.release(selector)
+    return
+  }
+  subscription.replaceChannels(names, selector)
+}
+
+/** The names as an array that all subscriptions with the same names in the same order share. */
+export function sharedNames({ names: shared }: ChannelSelector, names: readonly string[]): readonly string[] {
+  return isEqual(names, shared) ? shared : names
+}
+
+function isEqual(names: readonly string[], others: readonly string[]): boolean {
+  return names.length === others.length && names.every((name, i) => name === others[i])
+}

@@ -1,0 +1,355 @@
+import { type ChannelSelection, parseSelection } from '../channel-name.ts'
+import { type CloseReason, SseError } from '../errors.ts'
+import { type Cursor, formatCursor, isSame } from '../protocol/cursor.ts'
+import type { Frame, FrameForm } from '../protocol/frame.ts'
+import { type CatchingSubscription, CatchUp, type WrittenPage } from './catch-up.ts'
+import type { ChannelSelector, LiveSubscription } from './channel.ts'
+import { type ChangingSubscription, changeChannels, sharedNames } from './channel-change.ts'
+import type { FollowedPage } from './follower.ts'
+import type { Guard } from './guard.ts'
+import type { Gap } from './notice.ts'
+import { asRefusal, Opening } from './opening.ts'
+import { pageFrames } from './page-frames.ts'
+import { Permission } from './permission.ts'
+import type { SubscribeRequest } from './subscribe-request.ts'
+import type { Outlet, Subscriber, SubscriberOwner } from './subscriber.ts'
+import type { Subscription } from './subscription.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
+
+/**
+ * The subscription of one stream.
+ *
+ * catching up -> live, and back; any -> closed. It is live while it has no CatchUp and is not closed: its position is that
+ * of the hub then. It becomes live only when, in one synchronous step, the page just written was the end of the log and
+ * its position equals the hub's. Most subscriptions are live and idle, thousands of them, so an object that only some
+ * need, or only for a while, is made when it is needed, and no closure is kept that a method could be instead.
+ */
+export class StreamSubscription
+  implements Subscription, LiveSubscription, SubscriberOwner, CatchingSubscription, ChangingSubscription
+{
+  readonly id: string
+  readonly info: unknown
+  readonly form: FrameForm
+  readonly stream: Subscriber
+  /** The address that it counts for, where streams are counted by address. */
+  readonly address: string | undefined
+  place = -1
+  resumed = false
+  readonly #host: SubscriptionHost<StreamSubscription>
+  readonly #since: number
+  #names: readonly string[]
+  #selector: ChannelSelector
+  /** Until the first block is written. */
+  #opening: Opening | undefined
+  /** While it is not live. */
+  #catchUp: CatchUp | undefined
+  /** Where it ended, as text; undefined while it is not closed. */
+  #closedAt: string | undefined
+  /** Bytes that may wait before it is no longer live. */
+  #highWaterMark = 0
+  /** The hub's position at the last heartbeat. */
+  #told: Cursor | undefined
+  /** Where it has an end, or a hook decides on channels. */
+  readonly #permission: Permission | undefined
+  /** Settles with the last change of the channels. */
+  #changing: Promise<void> | undefined
+
+  constructor(host: SubscriptionHost<StreamSubscription>, stream: Subscriber, request: SubscribeRequest, id: string) {
+    this.id = id
+    this.info = request.info
+    this.form = request.form
+    this.stream = stream
+    this.address = request.address
+    this.#host = host
+    this.#since = host.options.clock.now()
+    if (request.authorize !== undefined || request.until !== undefined) {
+      this.#permission = new Permission(host.options.clock, request, () => this.close('expired'))
+    }
+    this.#selector = host.directory.acquire(request.names)
+    this.#names = sharedNames(this.#selector, request.names)
+    this.#opening = new Opening(host.options.clock, request.after, (error) => this.#refuse(error))
+    this.#catchUp = CatchUp.start(host, this, this.#selector, request)
+  }
+
+  // -- Subscription --
+
+  get since(): Date {
+    return new Date(this.#since)
+  }
+
+  get channels(): readonly string[] {
+    return this.#names
+  }
+
+  get position(): string {
+    if (this.#closedAt !== undefined) return this.#closedAt
+    const position = this.#catchUp === undefined ? this.#host.tail.top : this.#catchUp.position
+    return position === undefined ? '' : formatCursor(position)
+  }
+
+  get state(): 'replaying' | 'live' | 'lagging' | 'closed' {
+    if (this.#isClosed()) return 'closed'
+    if (this.#catchUp === undefined) return 'live'
+    return this.#catchUp.isLag ? 'lagging' : 'replaying'
+  }
+
+  add(channels: ChannelSelection): Promise<void> {
+    return this.#change(channels, (names, added) => [...new Set([...names, ...added])])
+  }
+
+  remove(channels: ChannelSelection): Promise<void> {
+    return this.#change(channels, (names, removed) => names.filter((name) => !removed.includes(name)))
+  }
+
+  close(reason: CloseReason = 'server'): void {
+    if (this.#isClosed()) return
+    if (this.#opening === undefined) this.stream.close(reason)
+    else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'The subscription ended before its first event: come back.'))
+  }
+
+  // -- its beginning, and its end --
+
+  /** Resolves when the first block is written or the client has left. Rejects, with the stream untouched, if refused. */
+  start(): Promise<void> {
+    const opening = this.#opening!
+    // First of all: the client may leave during every await that follows.
+    try {
+      this.stream.claim(this)
+    } catch (error) {
+      this.#refuse(error)
+      return opening.begun
+    }
+    if (this.stream.state === 'closed') this.#leave('client')
+    else this.#join(opening)
+    return opening.begun
+  }
+
+  async #join(opening: Opening): Promise<void> {
+    opening.expectPage()
+    try {
+      await this.#catchUp!.join()
+    } catch (error) {
+      const refusal = asRefusal(error)
+      if (refusal !== error) this.#host.failed(error, { refusal })
+      this.#refuse(refusal)
+    }
+  }
+
+  /** Closes it before its first block, with the stream untouched, so that the request can still be answered. */
+  #refuse(error: unknown): void {
+    if (this.#isClosed()) return
+    this.stream.release(this)
+    this.#opening?.refuse(error)
+    this.#leave('error')
+  }
+
+  /** The only place that releases everything. */
+  #leave(reason: CloseReason): void {
+    if (this.#isClosed()) return
+    const { broker, directory } = this.#host
+    const selector = this.#selector
+    const opening = this.#opening
+    this.#host.betweenFanOuts(() => selector.leave(this))
+    this.#closedAt = this.position
+    if (!this.#catchUp?.isJoining) broker.unsubscribe(selector)
+    this.#catchUp?.stop()
+    this.#catchUp = undefined
+    this.#opening = undefined
+    this.#permission?.stop()
+    if (opening === undefined) this.#count(selector, -1)
+    directory.release(selector)
+    this.#host.closed(this, reason, opening === undefined)
+    opening?.end()
+  }
+
+  /** A call, because it changes during an await. */
+  #isClosed(): boolean {
+    return this.#closedAt !== undefined
+  }
+
+  // -- LiveSubscription --
+
+  get outlet(): Outlet {
+    return this.stream.outlet
+  }
+
+  get guard(): Guard | undefined {
+    return this.#permission?.guard(this.#selector)
+  }
+
+  isBehind(): boolean {
+    return this.stream.bufferedBytes > this.#highWaterMark
+  }
+
+  fallBehind(): void {
+    if (this.state !== 'live') return
+    if (this.#host.options.slowSubscriber === 'disconnect') return this.stream.close('slow')
+    this.#demote(this.#host.tail.top).awaitDrain()
+    this.#host.lagging(this)
+  }
+
+  catchUpFrom(position: Cursor): void {
+    if (this.state === 'live') this.#host.pump.add(this.#demote(position))
+    else if (this.#catchUp?.isParked) this.#catchUp.wake()
+  }
+
+  told(gap: Gap): void {
+    this.#host.told(this, gap)
+  }
+
+  /** Whether it is open and receives this channel, unless a hook has denied it. */
+  hears(channel: string): boolean {
+    if (this.#opening !== undefined || this.#isClosed()) return false
+    return this.#selector.matches(channel) && this.guard?.admits(channel) !== false
+  }
+
+  /** The position of a parked one, for the hub to compare with its own. */
+  get parkedAt(): Cursor | undefined {
+    return this.#catchUp?.isParked ? this.#catchUp.position : undefined
+  }
+
+  /** live -> catching up. It is complete up to `position`. */
+  #demote(position: Cursor): CatchUp {
+    this.#selector.leave(this)
+    this.#catchUp = CatchUp.lag(this.#host, this, this.#selector, position)
+    return this.#catchUp
+  }
+
+  // -- CatchingSubscription --
+
+  async decide(channels: readonly string[]): Promise<void> {
+    // The hook has a time limit of its own.
+    this.#opening?.pause()
+    try {
+      await this.guard!.decide(channels)
+    } catch (error) {
+      this.#undecidable(error)
+      throw error
+    }
+    this.#opening?.expectPage()
+  }
+
+  write(next: FollowedPage): WrittenPage | undefined {
+    const { stream } = this
+    const opening = this.#opening
+    const isResumed = opening !== undefined && next.status === 'ok' && opening.after !== ''
+    const open = opening && { stream, resumed: isResumed }
+    const { frames, bytes, events, gaps } = pageFrames(next, this.form, this.#names, open)
+    if (opening === undefined) for (const frame of frames) stream.write(frame)
+    else this.#commit(opening, frames, isResumed)
+    if (this.#isClosed()) return undefined
+    this.#host.replayed(events)
+    return {
+      bytes,
+      report: () => {
+        if (opening !== undefined) {
+          this.#host.opened(this, next.status !== 'ok' ? next.status : isResumed ? 'resumed' : 'new')
+          opening.end()
+        }
+        for (const gap of gaps) this.told(gap)
+      },
+    }
+  }
+
+  goLive(): void {
+    this.#catchUp?.stop()
+    this.#catchUp = undefined
+    this.#told = this.#host.tail.top
+    this.#selector.enter(this)
+  }
+
+  park(): void {
+    this.#host.park(this)
+  }
+
+  readFailed(error: unknown, forMs: number): void {
+    const { maxLagMs } = this.#host.options
+    this.#host.failed(error)
+    if (this.#opening === undefined && maxLagMs > 0 && forMs > maxLagMs) this.stream.close('error')
+  }
+
+  #undecidable(error: unknown): void {
+    if (this.#isClosed()) return
+    this.#host.failed(error)
+    if (this.#opening === undefined) this.stream.close('error')
+    else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'The permission for a channel could not be decided.'))
+  }
+
+  /** idle -> open, with the first page, unless there is no stream to write to. */
+  #commit(opening: Opening, first: readonly Frame[], isResumed: boolean): void {
+    try {
+      if (!this.stream.commit(first)) this.#leave('client')
+    } catch (error) {
+      // The request was answered otherwise.
+      this.#refuse(error)
+    }
+    if (this.#isClosed()) return
+    opening.pause()
+    this.#opening = undefined
+    this.resumed = isResumed
+    this.#count(this.#selector, 1)
+    this.#highWaterMark = Math.max(this.#host.options.highWaterMarkBytes, this.stream.highWaterMark)
+  }
+
+  #count(selector: ChannelSelector, change: 1 | -1): void {
+    selector.subscriptions += change
+    if (change === -1) selector.restricted.delete(this)
+    else if (this.guard !== undefined) selector.restricted.add(this)
+  }
+
+  // -- changes of its channels --
+
+  async #change(channels: ChannelSelection, to: (names: readonly string[], changed: readonly string[]) => string[]) {
+    const changed = parseSelection(channels)
+    const before = this.#changing ?? this.#opening?.begun.catch(() => {})
+    const change = (async () => {
+      await before
+      await changeChannels(this.#host, this, (names) => to(names, changed))
+    })()
+    this.#changing = change.catch(() => {})
+    await change
+  }
+
+  async caughtUp(): Promise<void> {
+    while (this.#catchUp !== undefined && !this.#catchUp.isParked) await this.#catchUp.caughtUp()
+  }
+
+  replaceChannels(names: readonly string[], selector: ChannelSelector): void {
+    // In one synchronous step: the position is taken, and from there on the new selector is read.
+    const old = this.#selector
+    const catchUp = this.#catchUp ?? this.#demote(this.#host.tail.top)
+    this.#count(old, -1)
+    this.#names = sharedNames(selector, names)
+    this.#selector = selector
+    this.#count(selector, 1)
+    catchUp.select(selector)
+    this.#host.broker.unsubscribe(old)
+    this.#host.directory.release(old)
+  }
+
+  // -- SubscriberOwner --
+
+  get maxLagMs(): number {
+    return this.#host.options.maxLagMs
+  }
+
+  tick(): void {
+    this.#permission?.check()
+  }
+
+  heartbeat(): Frame | undefined {
+    if (this.#catchUp !== undefined || this.#isClosed()) return undefined
+    const { top } = this.#host.tail
+    const told = this.#told
+    this.#told = top
+    return told !== undefined && isSame(told, top) ? undefined : this.#host.positionFrame()
+  }
+
+  farewell(reason: CloseReason): Frame | undefined {
+    return this.#opening === undefined ? this.#host.farewell(reason) : undefined
+  }
+
+  closed(reason: CloseReason): void {
+    this.#leave(reason)
+  }
+}
