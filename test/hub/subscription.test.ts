@@ -287,6 +287,22 @@ describe('live and lagging', () => {
     expect(hub.stats()).toMatchObject({ delivered: 601, lagged: 1 })
   })
 
+  it('replays one page to a peer that takes nothing, and the rest when it has drained', async () => {
+    const { id } = await publish('a', 'before')
+    for (let i = 0; i < 600; i++) publish('a', i).catch(() => {})
+    await turns()
+    const stream = new FakeSubscriber(id)
+    stream.stall()
+    const subscription = await subscribeTo(hub, stream, 'a')
+    await turns()
+    expect(data(stream)).toHaveLength(250)
+    expect(subscription.state).toBe('replaying')
+    stream.drain()
+    await turns()
+    expect(data(stream)).toHaveLength(600)
+    expect(subscription.state).toBe('live')
+  })
+
   it('reports one exact gap when history has moved past a lagging reader', async () => {
     make({}, { maxEvents: 3 })
     const { stream } = await subscribe('a')
