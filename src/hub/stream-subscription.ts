@@ -301,11 +301,8 @@ export class StreamSubscription
 
   async #change(channels: ChannelSelection, to: (names: readonly string[], changed: readonly string[]) => string[]) {
     const changed = parseSelection(channels)
-    const before = this.#changing ?? this.#opening?.begun.catch(() => {})
-    const change = (async () => {
-      await before
-      await changeChannels(this.#host, this, (names) => to(names, changed))
-    })()
+    const before = this.#changing ?? this.#opening?.begun.catch(() => {}) ?? Promise.resolve()
+    const change = before.then(() => changeChannels(this.#host, this, (names) => to(names, changed)))
     this.#changing = change.catch(() => {})
     await change
   }
