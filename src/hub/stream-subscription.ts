@@ -336,10 +336,9 @@ export class StreamSubscription
 
   heartbeat(): Frame | undefined {
     if (this.#catchUp !== undefined || this.#isClosed()) return undefined
-    const { top } = this.#host.tail
     const told = this.#told
-    this.#told = top
-    return told !== undefined && isSame(told, top) ? undefined : this.#host.positionFrame()
+    this.#told = this.#host.tail.top
+    return told !== undefined && isSame(told, this.#told) ? undefined : this.#host.positionFrame()
   }
 
   farewell(reason: CloseReason): Frame | undefined {
