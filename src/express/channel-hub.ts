@@ -142,6 +142,15 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     return this.#hub.events(parseSelection(channels), init) as HeardEvents<Channels, C | P>
   }
 
+  /**
+   * The event ID of the end of the log, by a read of the broker: no event whose publish has resolved before this call is
+   * after it. A page that is rendered on the server takes it before it reads the database, and the client resumes from it:
+   * a change that is not in the page then arrives as an event. Rejects as `publish` does.
+   */
+  position(): Promise<string> {
+    return this.#handled(this.#hub.position())
+  }
+
   /** A handle for one channel. Throws ERR_SSE_CHANNEL_NAME. */
   channel<const C extends ChannelName<Channels>>(
     name: C & Publishable<Channels, C>,

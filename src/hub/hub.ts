@@ -1,4 +1,4 @@
-import { type Broker, type BrokerListener, isLoss, type Loss, type NewEvent } from '../broker/broker.ts'
+import { type Broker, type BrokerListener, isLoss, type Loss, type NewEvent, type Selector } from '../broker/broker.ts'
 import type { StoredEvent } from '../broker/stored-event.ts'
 import { type CloseReason, SseError } from '../errors.ts'
 import { integerOption } from '../option.ts'
@@ -23,6 +23,8 @@ import { parseRewind, type SubscribeRequest } from './subscribe-request.ts'
 import type { Subscriber } from './subscriber.ts'
 import { closedSubscription, type Subscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
+
+const NO_CHANNELS: Selector = { channels: [], patterns: [], matches: () => false }
 
 /** Joins a log and its subscribers. Knows no HTTP and no concrete broker. */
 export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
@@ -117,6 +119,17 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     const rewind = parseRewind(init.rewind)
     this.assertOpen()
     return new Reader(this, { names, after: init.after ?? '', rewind, signal: init.signal })
+  }
+
+  /**
+   * The end of the log, by a read: nothing that was committed before the call is after it. Not the top of the tail, which
+   * a remote log may be ahead of; and not shared with a read in progress, which may have begun before a commit.
+   */
+  async position(): Promise<string> {
+    this.assertOpen()
+    await this.ready
+    const { upto } = await this.broker.read(undefined, NO_CHANNELS, { events: 1, bytes: 1 })
+    return formatCursor(upto)
   }
 
   /** Closes the subscriptions that match, and those to come of requests whose hook is being asked. Returns how many are closed now. */

@@ -1,5 +1,5 @@
 import express from 'express'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { BrokerListener } from '../../src/broker/broker.ts'
 import { ChannelHub, memoryBroker, type PublishReceipt, SseError, sse } from '../../src/index.ts'
 import { manualClock } from '../../src/testing/index.ts'
@@ -244,6 +244,40 @@ describe('publishAll', () => {
     expect(await hub.publishAll(items(1_000, 1))).toHaveLength(1_000)
     await expect(hub.publishAll(items(1_001, 1))).rejects.toMatchObject({ code: 'ERR_SSE_BATCH_TOO_LARGE' })
     await expect(hub.publishAll(items(3, 'x'.repeat(400_000)))).rejects.toMatchObject({ status: 413 })
+  })
+})
+
+describe('position', () => {
+  it('is the end of the log when the broker is ready', async () => {
+    const hub = makeHub()
+    expect(await hub.position()).toMatch(/^\w{6}\.0$/)
+    const { id } = await hub.publish('a', 1)
+    expect(await hub.position()).toBe(id)
+    const events = hub.events('a', { after: await hub.position() })
+    const { id: next } = await hub.publish('a', 2)
+    expect((await events.next()).value).toMatchObject({ id: next })
+    await events.return!()
+  })
+
+  it('comes from a read, which may be ahead of what was handed over', async () => {
+    const end = { epoch: 'abcdef', seq: 99 }
+    const read = vi.fn(async () => ({ status: 'ok' as const, from: end, items: [], upto: end, end: true }))
+    const hub = makeHub(five.lib, { broker: brokerWith({ read }) })
+    expect(await hub.position()).toBe('abcdef.2r')
+    await Promise.all([hub.position(), hub.position()])
+    expect(read).toHaveBeenCalledTimes(3)
+  })
+
+  it('rejects when the hub is closing, and when the broker fails', async () => {
+    const failure = new SseError('ERR_SSE_BROKER_UNAVAILABLE', 'gone')
+    const hub = makeHub(five.lib, { broker: brokerWith({ read: () => Promise.reject(failure) }) })
+    const errors: unknown[] = []
+    hub.on('error', (error) => errors.push(error))
+    await expect(hub.position()).rejects.toBe(failure)
+    await until(() => errors.length > 0)
+    expect(errors).toEqual([failure])
+    await hub.close()
+    await expect(hub.position()).rejects.toMatchObject({ code: 'ERR_SSE_HUB_CLOSED' })
   })
 })
 

@@ -24,6 +24,8 @@ export interface Environment {
   broker: SqliteBroker
   model: { generate(prompt: string, options: { signal: AbortSignal }): AsyncIterable<string> }
   progressOf(id: string): AsyncIterable<{ percent: number }>
+  orders: { find(id: string): Promise<{ id: string; quantity: number }> }
+  render(order: { id: string; quantity: number }, url: string): string
   isEditor(req: Request): boolean
   requireUser: RequestHandler
   requireEditor: RequestHandler

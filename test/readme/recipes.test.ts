@@ -1,8 +1,9 @@
 import { once } from 'node:events'
+import express from 'express'
 import { expect, it, vi } from 'vitest'
 import { ChannelHub, memoryBroker } from '../../src/index.ts'
 import { APP } from './modules.ts'
-import { freePort, modulesOf, open, PATIENT, post, runModule, serve } from './serve.ts'
+import { freePort, listen, modulesOf, open, PATIENT, post, runModule, serve } from './serve.ts'
 import { SHUTDOWN } from './snippets.ts'
 
 const folder = modulesOf('recipes')
@@ -20,6 +21,29 @@ it('the recipe for job progress ends a stream permanently', async () => {
   await job.ended
   await job.reconnect()
   expect(job.status).toBe(204)
+})
+
+it('the recipe for a rendered page resumes from before its read of the database', async () => {
+  const order = { id: '7', quantity: 1 }
+  const written: Promise<unknown>[] = []
+  const orders = {
+    find: async () => {
+      const found = { ...order }
+      order.quantity = 2
+      written.push(given.hub.publish('order.7', order))
+      return found
+    },
+  }
+  const render = (found: object, path: string) => JSON.stringify({ found, path })
+  const given: Awaited<ReturnType<typeof serve>> = await serve(folder, 'rendered', { orders, render })
+  await given.hub.publish('order.7', order)
+  const app = express().use('/channels', given.hub.router({ channels: ['order.*'] }))
+  const { found, path } = JSON.parse(await (await fetch(`${given.url}/orders/7`)).text())
+  await Promise.all(written)
+  expect(found.quantity).toBe(1)
+  const stream = await open(await listen(app), path)
+  expect((await stream.next()).json()).toMatchObject({ resumed: true })
+  expect((await stream.next()).json()).toEqual({ id: '7', quantity: 2 })
 })
 
 it('the recipe for several channels serves them', async () => {

@@ -49,6 +49,11 @@ export const PIECES = {
   },
   guarded: { code: root.take('Who may hear what', 'ts'), needs: 'app, hub, requireUser', gives: '' },
   events: { code: hub.take('In the process, without HTTP', 'ts'), needs: 'hub, signal, console', gives: '' },
+  rendered: {
+    code: hub.take('A page that is rendered on the server', 'ts'),
+    needs: 'app, hub, orders, render',
+    gives: '',
+  },
   typed: { code: hub.take('Types', 'ts'), needs: '', gives: 'typedHub' },
   backup: { code: sqlite.take('Operation', 'ts'), needs: 'broker', gives: '' },
   http: { code: express.take('HTTP', 'ts'), needs: 'app, hub', gives: '' },
