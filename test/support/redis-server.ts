@@ -7,7 +7,7 @@ import { join } from 'node:path'
 
 const COMMAND = ['/usr/bin/redis-server', '/usr/local/bin/redis-server', '/usr/bin/valkey-server'].find(existsSync)
 
-/** What to do where there is no server; undefined where there is one. `npm test` prints it once for each file it skips. */
+/** How to install a missing server; undefined if one is installed. `npm test` prints it once for each file it skips. */
 export const REDIS_MISSING =
   COMMAND !== undefined || spawnSync('redis-server', ['--version']).status === 0
     ? undefined
@@ -15,7 +15,7 @@ export const REDIS_MISSING =
 
 if (REDIS_MISSING !== undefined) console.warn(`Skipped: tests of the Redis broker. ${REDIS_MISSING}`)
 
-/** A server of its own on a free port, which keeps nothing unless it is told to. */
+/** A separate server on a free port, without persistence by default. */
 export class RedisServer {
   readonly port: number
   /** Its folder, with its Unix socket. */
@@ -49,7 +49,7 @@ export class RedisServer {
     return this.#process!.pid!
   }
 
-  /** Starts it again, with what it has kept. */
+  /** Starts it again, with its persisted data. */
   async start(): Promise<void> {
     const fixed = ['--port', `${this.port}`, '--bind', '127.0.0.1', '--unixsocket', this.socket, '--dir', this.folder]
     const child = spawn(
@@ -59,7 +59,7 @@ export class RedisServer {
     )
     child.stdout!.resume()
     this.#process = child
-    // It answers, and has loaded what it kept.
+    // It answers, and has loaded its data.
     for (;;) {
       if (child.exitCode !== null) throw new Error(`redis-server exited with ${child.exitCode}`)
       const answer = await this.command('PING').catch(() => '')

@@ -7,14 +7,14 @@ import { outcomesOf } from './receipts.ts'
 import { append } from './scripts.ts'
 import type { Session } from './session.ts'
 
-/** What one batch takes. A group is never cut. */
+/** The maximum of one batch. A group is never split. */
 const MAX_EVENTS = 128
 const MAX_BYTES = 262_144
-/** What may wait for a server that does not keep up, in bytes of encoded text. */
+/** The maximum that may wait for a slow server, in bytes of encoded text. */
 const MAX_WAITING_BYTES = 67_108_864
-/** How long a publish waits for a server that is away. */
+/** The time that a publish waits for an absent server. */
 const PATIENCE_MS = 5_000
-/** How long for one that is there, and is cut off again and again. */
+/** The limit for a server that is reachable, but whose connections end again and again. */
 const LONGEST_MS = 15_000
 const LOOK_MS = 250
 
@@ -26,7 +26,7 @@ interface Waiting extends Appendix {
 }
 
 interface Batch {
-  /** The script executes a number once. */
+  /** The script executes each number once. */
   readonly number: number
   readonly waiting: readonly Waiting[]
   readonly args: readonly string[]
@@ -35,8 +35,9 @@ interface Batch {
 }
 
 /**
- * Appends in the order of the calls. One batch is under way, the next one gathers meanwhile. One that a link left
- * unanswered is sent first on the next link, under its number: so each is executed exactly once, with keys or without.
+ * Appends in the order of the calls. While one batch is in progress, the next one fills. A batch without an answer from
+ * its link is sent first on the next link, under the same number. So each batch is executed exactly once, with or
+ * without keys.
  */
 export class Appends {
   readonly #settings: RedisBrokerSettings
@@ -50,7 +51,7 @@ export class Appends {
   #timer: NodeJS.Timeout | undefined
   #idle: (() => void)[] = []
   #isClosed = false
-  /** Why there is no link. */
+  /** The reason why there is no link. */
   #reason: unknown
   /** Batches that were sent again. */
   repeated = 0
@@ -60,7 +61,7 @@ export class Appends {
     this.#node = node
   }
 
-  /** Rejects when nothing of it can be kept; otherwise each group has an outcome of its own. */
+  /** Rejects if nothing can be kept; otherwise each group has its own outcome. */
   publish(groups: readonly Group[]): Promise<readonly Outcome[]> {
     return this.append(groups.map((group) => ({ group })))
   }
@@ -70,7 +71,7 @@ export class Appends {
     const sizes = appendices.map(({ group }) => group.reduce((sum, { bytes }) => sum + bytes, 0))
     const bytes = sizes.reduce((sum, size) => sum + size, 0)
     if (this.#queue.length > 0 && this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
-      const detail = 'Redis does not keep up: too much is waiting for it.'
+      const detail = 'Redis is too slow: too many events wait for it.'
       return Promise.reject(new SseError('ERR_SSE_BROKER_UNAVAILABLE', detail))
     }
     if (appendices.length === 0) return Promise.resolve([])
@@ -101,14 +102,14 @@ export class Appends {
     this.#next()
   }
 
-  /** There is none any more, or the first could not be opened. */
+  /** The link has ended, or the first one could not be opened. */
   down(reason: unknown): void {
     this.#session = undefined
     this.#reason = reason
     if (this.#isClosed) this.#giveUp()
   }
 
-  /** Settles what was published before. */
+  /** Settles earlier publishes. */
   async close(): Promise<void> {
     this.#isClosed = true
     if (this.#session === undefined) this.#giveUp()
@@ -156,7 +157,7 @@ export class Appends {
       )
       this.#settle(batch, (i) => outcomes[i]!)
     } catch (error) {
-      // It is repeated on the next link. One that reached a replica may reach its master then.
+      // It is repeated on the next link. A batch that reached a replica may then reach its master.
       if (error instanceof LinkEnded) return
       if (isElsewhere(error)) return session.link.end(error)
       const failure = isRefusal(error) ? unavailable(error) : unknown(error)
@@ -174,7 +175,7 @@ export class Appends {
     for (const [i, { settle }] of batch.waiting.entries()) settle(outcome(i))
   }
 
-  /** Gives up on what has waited too long. */
+  /** Gives up groups that have waited too long. */
   #look(): void {
     const now = performance.now()
     const batch = this.#batch
@@ -213,7 +214,7 @@ export class Appends {
   }
 }
 
-/** The code of what went wrong with a group, unless it was refused for itself. */
+/** The code of a group's failure, unless the group itself was refused. */
 function failureOf(outcome: Outcome): string | undefined {
   if (!(outcome instanceof SseError) || outcome.code === 'ERR_SSE_IDEMPOTENCY_MISMATCH') return undefined
   return outcome.code

@@ -3,13 +3,13 @@ import { payloadDigest, scopedKey } from '../idempotency.ts'
 import type { ResolvedHistoryOptions } from '../retention.ts'
 import { encodeEntry } from './entry.ts'
 
-/** A group, and the ID of the entry in the ingest stream that it comes from. */
+/** A group, and the ID of its entry in the ingest stream, if it has one. */
 export interface Appendix {
   readonly group: Group
   readonly entry?: string | undefined
 }
 
-/** Groups as the script takes them: see `APPEND`. */
+/** Groups in the form that the script takes: see `APPEND`. */
 export function encodeBatch(appendices: readonly Appendix[], history: ResolvedHistoryOptions): string[] {
   const channels = new Set<string>()
   const events: string[] = []
@@ -22,7 +22,7 @@ export function encodeBatch(appendices: readonly Appendix[], history: ResolvedHi
       channels.add(event.channel)
       events.push(event.channel, encodeEntry(event))
       if (event.idempotencyKey !== undefined) {
-        // 132 bits of it tell payloads apart.
+        // 132 bits of it distinguish payloads.
         keys.push(`${count}`, scopedKey(event), payloadDigest(event).slice(0, 22))
       }
     }

@@ -1,8 +1,8 @@
 import { show } from '../../option.ts'
 
 /**
- * A client of `redis` (node-redis) 6.3 or newer, or of `ioredis` 6 or newer. It is a template: the broker opens
- * connections of its own with the same options, and neither uses nor closes this one, which need not be connected.
+ * A client of `redis` (node-redis) 6.3 or newer, or of `ioredis` 6 or newer. It is a template: the broker opens its own
+ * connections with the same options, and neither uses nor closes this one, which need not be connected.
  */
 export interface RedisClient {
   duplicate(...overrides: never[]): object
@@ -18,16 +18,16 @@ export interface Connection {
   end(): void
 }
 
-/** What a connection tells. */
+/** The reports of a connection. */
 export interface ConnectionListener {
-  /** Does not throw: the libraries would drop what they received with the same chunk. */
+  /** Must not throw: the libraries would drop the other messages of the same chunk. */
   message(channel: string, text: string): void
   ended(error: unknown): void
 }
 
 export type Connect = (listener: ConnectionListener) => Connection
 
-/** What is used of node-redis. */
+/** The used part of node-redis. */
 interface NodeRedis {
   readonly options?: { readonly socket?: object }
   duplicate(overrides: object): NodeRedis
@@ -39,7 +39,7 @@ interface NodeRedis {
   destroy(): void
 }
 
-/** What is used of ioredis. */
+/** The used part of ioredis. */
 interface Ioredis {
   readonly isCluster?: boolean
   readonly stream?: { destroy(): void }
@@ -52,7 +52,10 @@ interface Ioredis {
   disconnect(): void
 }
 
-/** The option `client`: how its connections are made. Throws a TypeError for anything but a client of one server. */
+/**
+ * The option `client`: a function that makes its connections. Throws a TypeError for a value that is not a client of
+ * one server.
+ */
 export function clientOption(client: unknown): Connect {
   const wanted =
     'must be a client of `redis` 6.3 or newer (createClient()) or of `ioredis` 6 or newer (new Redis()), for one server'
@@ -74,7 +77,7 @@ export function clientOption(client: unknown): Connect {
 
 function nodeRedisConnection(template: NodeRedis, listener: ConnectionListener): Connection {
   const client = template.duplicate({
-    // The copy is shallow: without the rest of it the address is lost.
+    // A copy of the options is shallow: without the other socket options the address would be lost.
     socket: { ...template.options?.socket, reconnectStrategy: false },
     RESP: 3,
     disableOfflineQueue: true,
@@ -94,7 +97,7 @@ function nodeRedisConnection(template: NodeRedis, listener: ConnectionListener):
     open: () => client.connect(),
     call: (args) => client.sendCommand(args),
     subscribe: (channels) => client.subscribe(channels, heard),
-    // With the listener: without it, a `subscribe` that follows at once is never sent.
+    // With the listener: without it, a `subscribe` directly afterwards is never sent.
     unsubscribe: (channels) => client.unsubscribe(channels, heard),
     end: () => client.destroy(),
   }
@@ -130,7 +133,7 @@ function ioredisConnection(template: Ioredis, listener: ConnectionListener): Con
     unsubscribe: async (channels) => void (await client.unsubscribe(...channels)),
     end: () => {
       client.disconnect()
-      // It would wait for a peer that may be gone.
+      // quit() would wait for a peer that may be gone.
       client.stream?.destroy()
     },
   }

@@ -7,7 +7,7 @@ import { type NewEvent, StoredEvent } from '../stored-event.ts'
 //   seq prev time kind TAB type TAB key LF data
 // The kind is `j` for JSON and `t` for text; type and key are JSON texts or empty. A reader ignores fields that follow.
 
-/** The entry of an event from the kind on: what is before it is known when it is appended. */
+/** The entry of an event from its kind on: the fields before it are known only when it is appended. */
 export function encodeEntry({ json, event, conflationKey, data }: NewEvent): string {
   const type = event === undefined ? '' : JSON.stringify(event)
   const key = conflationKey === undefined ? '' : JSON.stringify(conflationKey)
@@ -62,7 +62,7 @@ export interface Message {
   readonly epoch: string
   readonly channel: string
   readonly seq: number
-  /** The log did not know the name before this batch: the `prev` of its event is that of another one. */
+  /** The log did not know the name before this batch: the `prev` of its event belongs to another channel. */
   readonly isNew: boolean
   /** Where the entry begins. */
   readonly at: number

@@ -1,6 +1,6 @@
 import { SseError } from '../../errors.ts'
 
-/** What somebody has to mend. Its message says what, without an address: it may reach the wire. */
+/** A problem that the operator must fix. The message may reach clients, so it contains no address. */
 export class LogProblem extends Error {}
 
 /** A link ended before it answered. */
@@ -10,13 +10,13 @@ export class LinkEnded extends Error {
   }
 }
 
-/** What each error reply means to somebody who has to mend it. Whatever has one of these codes was not executed. */
+/** The meaning of each error reply for the operator. A command with one of these codes was not executed. */
 const MEANINGS: Record<string, string> = {
   BUSY: 'Redis is busy with a script of another program.',
   LOADING: 'Redis is loading its data.',
   MASTERDOWN: 'This Redis is a replica without its master.',
   MISCONF: 'Redis refuses writes because it cannot save its data to the disk.',
-  NOAUTH: 'Redis asks for a user and a password: give them to the client.',
+  NOAUTH: 'Redis requires a user and a password: give them to the client.',
   NOPERM: 'The user of Redis lacks a right: the README of the Redis broker has the line for its ACL.',
   NOREPLICAS: 'Redis refuses writes because it has too few replicas (min-replicas-to-write).',
   OOM: 'Redis is out of memory (maxmemory).',
@@ -25,7 +25,7 @@ const MEANINGS: Record<string, string> = {
   WRONGPASS: 'Redis does not know this user and password.',
 }
 
-/** The server is not the one to talk to, or not yet: another connection may reach the right one. */
+/** The server is the wrong one, or not ready: another connection may reach the right one. */
 const ELSEWHERE = new Set(['LOADING', 'MASTERDOWN', 'READONLY', 'REPLICA'])
 
 /** The code of an error reply; undefined for anything else. */
@@ -41,9 +41,9 @@ export function isElsewhere(error: unknown): boolean {
   return ELSEWHERE.has(codeOf(error) ?? '')
 }
 
-/** Whether Redis said that it did nothing. */
+/** Whether Redis reported that it did nothing. */
 export function isRefusal(error: unknown): boolean {
-  // A script that was stopped in the middle of its work names another reason inside of its message.
+  // A script that was interrupted names another reason inside its message.
   return codeOf(error) !== undefined && codeOf(error)! in MEANINGS && !isScriptError(error)
 }
 
@@ -51,14 +51,14 @@ function isScriptError(error: unknown): boolean {
   return error instanceof Error && /\bscript: [0-9a-f]{40}/.test(error.message)
 }
 
-/** The broker cannot do what it was asked for, and nothing was kept. */
+/** The broker cannot perform the request, and nothing was kept. */
 export function unavailable(error: unknown): SseError {
   return new SseError('ERR_SSE_BROKER_UNAVAILABLE', meaningOf(error), { cause: error })
 }
 
-/** What was published may have been kept or not. */
+/** The outcome of a publish is unknown. */
 export function unknown(error: unknown): SseError {
-  const detail = `${meaningOf(error)} Whether the event was kept is not known: publish it again with the same key.`
+  const detail = `${meaningOf(error)} The event may have been kept or not: publish it again with the same key.`
   return new SseError('ERR_SSE_PUBLISH_UNKNOWN', detail, { cause: error })
 }
 

@@ -4,29 +4,29 @@ import type { BrokerListener, Loss } from '../broker.ts'
 import type { StoredEvent } from '../stored-event.ts'
 import { decodeEntry, decodeMessage } from './entry.ts'
 
-/** What is held while a sync reads. Past it the sync reads again. */
+/** The number of messages that are held while a sync reads. Beyond it the sync reads again. */
 const MAX_HELD = 10_000
 const MAX_HELD_LENGTH = 16_777_216
-/** Channels whose last event is remembered, to notice a hole. */
+/** The number of channels whose last event is remembered, to notice a missing one. */
 const MAX_KNOWN = 100_000
 const MAX_IGNORED = 64
 
-/** What a sync found. */
+/** The events that a sync found. */
 export interface Missed {
   readonly top: Cursor
-  /** Everything up to `top`; undefined when it could not be read without a loss. */
+  /** Every event up to `top`; undefined if they could not be read without a loss. */
   readonly items: readonly StoredEvent[] | undefined
 }
 
 /**
- * The messages of a link as batches in the order of the log. What came while it was not live is read by a sync, and
- * messages are held meanwhile: one that came early would move the top past what is still missing.
+ * The messages of a link as batches in the order of the log. A sync reads the events from before the feed was live, and
+ * messages are held during the sync: an early message would move the top past events that are still missing.
  */
 export class Feed {
   readonly #listener: BrokerListener
-  /** The channel on which the node hears of the end of the log. */
+  /** The channel on which the node receives the end of the log. */
   readonly #own: string
-  /** A message of another life of the log came: a sync is due. */
+  /** A message of another life of the log arrived: a sync is due. */
   readonly #onForeign: () => void
   #state: 'down' | 'syncing' | 'live' = 'down'
   /** Everything up to here was received. */
@@ -39,11 +39,11 @@ export class Feed {
   #overflowed = false
   /** The last event of each channel on this link. */
   readonly #known = new Map<string, number>()
-  /** Epochs that are not the log's: earlier ones, and those of another database with the same prefix. */
+  /** Other epochs than the log's: earlier ones, and those of another database with the same prefix. */
   readonly #ignored = new Set<string>()
   #suspected: string | undefined
   #isClosed = false
-  /** Events that did not come, though nothing broke. */
+  /** Events that are missing although no connection broke. */
   holes = 0
   /** Syncs that could not read everything. */
   suspects = 0
@@ -75,20 +75,20 @@ export class Feed {
     else if (this.#state === 'syncing') this.#hold(channel, text)
   }
 
-  /** The link is gone. What it brought is handed over all the same. */
+  /** The link is gone. Its messages are handed over anyway. */
   down(): void {
     this.#state = 'down'
     this.#drop()
     this.#known.clear()
   }
 
-  /** A sync begins: messages are held from here on. */
+  /** A sync begins: messages are held from now on. */
   hold(): void {
     this.#state = 'syncing'
     this.#overflowed = false
   }
 
-  /** A sync has ended: what it found is handed over, then what was held. */
+  /** A sync has ended: its events are handed over first, then the held messages. */
   resume({ top, items }: Missed): void {
     this.#flush()
     if (top.epoch !== this.#received.epoch) this.#ignore(this.#received.epoch)
@@ -112,7 +112,7 @@ export class Feed {
     for (const [channel, text] of held) this.message(channel, text)
   }
 
-  /** A channel is not listened to any more: what comes later may follow what was not heard. */
+  /** This node no longer listens to a channel: a later message may follow missed ones. */
   left(channel: string): void {
     if (channel.startsWith('e:')) this.#known.delete(channel.slice(2))
     else this.#known.clear()
@@ -134,7 +134,7 @@ export class Feed {
     const message = decodeMessage(text)
     const { epoch, seq } = message
     if (epoch !== this.#received.epoch) return this.#foreign(epoch, channel, text)
-    // A second copy: the event was published on its name and on a beginning of it.
+    // A second copy: the event was published on its name and on its first tokens.
     if (seq <= this.#received.seq) return
     const event = decodeEntry(text, message.at, epoch, message.channel)
     const known = this.#known.get(event.channel)
@@ -152,7 +152,7 @@ export class Feed {
     this.#received = top
     if (this.#isDue) return
     this.#isDue = true
-    // What one turn of the loop brings is one batch.
+    // The messages of one turn of the event loop are one batch.
     nextTurn(() => this.#flush())
   }
 

@@ -3,12 +3,12 @@ import type { Selector } from '../broker.ts'
 import { LinkEnded } from './failure.ts'
 import type { Link } from './link.ts'
 
-/** How many channels one SUBSCRIBE names: 10,000 would stop the server for some 10 ms. */
+/** The number of channels in one SUBSCRIBE: 10,000 would block the server for about 10 ms. */
 const AT_ONCE = 1_000
-/** An event is published on its name and on its first tokens, at most so many. */
+/** An event is published on its name and on up to this number of its first tokens. */
 const MAX_TOKENS = 3
 
-/** The Pub/Sub channels that a selector listens to: one for each name, and one for the literal beginning of a pattern. */
+/** The Pub/Sub channels of a selector: one for each name, and one for the literal prefix of each pattern. */
 function* channelsOf({ channels, patterns }: Pick<Selector, 'channels' | 'patterns'>): Generator<string> {
   for (const name of channels) yield `e:${name}`
   for (const pattern of patterns) yield `w:${beginningOf(pattern)}`
@@ -21,8 +21,8 @@ function beginningOf(pattern: string): string {
 }
 
 /**
- * What this node listens to, counted over all selectors, and how much of it the server has confirmed. One command is
- * under way at a time: libraries lose track of a channel that is left and joined again while they wait.
+ * The channels that this node listens to, counted over all selectors, and which of them the server has confirmed. One
+ * command is in progress at a time: libraries lose track of a channel that is left and joined again while they wait.
  */
 export class Interest {
   readonly #prefix: string
@@ -30,9 +30,9 @@ export class Interest {
   readonly #names = new Map<string, number>()
   readonly #patterns = new PatternTree<number>()
   readonly #patternCounts = new Map<string, number>()
-  /** Called when more is confirmed. */
+  /** Called when more channels are confirmed. */
   readonly #changed: () => void
-  /** Called when a name or a beginning is not listened to any more. */
+  /** Called when the node no longer listens to a name or prefix. */
   readonly #left: (channel: string) => void
   #confirmed = new Set<string>()
   #toJoin = new Set<string>()
@@ -66,13 +66,13 @@ export class Interest {
     this.#next()
   }
 
-  /** Whether the server delivers all that the selector asks for. */
+  /** Whether the server delivers all events of the selector. */
   isConfirmed(selector: Selector): boolean {
     for (const channel of channelsOf(selector)) if (!this.#confirmed.has(channel)) return false
     return true
   }
 
-  /** All that is wanted, as one selector. */
+  /** All wanted channels, as one selector. */
   get all(): Selector {
     return {
       channels: [...this.#names.keys()],
@@ -85,7 +85,7 @@ export class Interest {
     return this.#counts.size === 0
   }
 
-  /** Listens to everything on a new link. Resolves when all that was wanted at the beginning is confirmed. */
+  /** Listens to everything on a new link. Resolves when the channels that were wanted at the start are confirmed. */
   async join(link: Link): Promise<void> {
     this.#link = link
     this.#confirmed = new Set()
@@ -117,7 +117,7 @@ export class Interest {
         this.#next()
       },
       (error) => {
-        // A channel that is refused would leave its subscribers deaf: the link ends, and says why.
+        // A refused channel would leave its subscribers without events: the link ends, with the reason.
         if (!(error instanceof LinkEnded)) link.end(error)
       },
     )
@@ -151,7 +151,7 @@ function take(channels: Set<string>): string[] {
   return some
 }
 
-/** Counts, and gives those that were not there before or are not any more. */
+/** Counts, and returns the channels that are new, or no longer needed. */
 function count(counts: Map<string, number>, names: Iterable<string>, change: 1 | -1): string[] {
   const turned: string[] = []
   for (const name of names) {

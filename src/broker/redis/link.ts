@@ -2,10 +2,10 @@ import type { Connect, Connection } from './client.ts'
 import { isNoScript, LinkEnded } from './failure.ts'
 import { ALL_SCRIPTS, type Script } from './scripts.ts'
 
-/** How long opening a connection, with its greeting, may take. */
+/** The time limit for opening a connection, including its greeting. */
 const OPEN_MS = 5_000
 
-/** What a link tells. */
+/** The reports of a link. */
 export interface LinkListener {
   message(channel: string, text: string): void
   /** Once, after it was open. */
@@ -13,13 +13,13 @@ export interface LinkListener {
 }
 
 /**
- * One life of one connection that runs scripts and receives messages. Any error ends it, and everything that waits for
- * an answer is told so at once: a library would wait for a peer that may be gone.
+ * One life of one connection, which runs scripts and receives messages. Any error ends it, and rejects every call that
+ * waits for an answer at once: a library would wait for a peer that may be gone.
  */
 export class Link {
   readonly #connection: Connection
   readonly #listener: LinkListener
-  /** The key that every script is given: from it they make the others. */
+  /** The key that every script receives. The scripts derive the other keys from it. */
   readonly #key: string
   readonly #waiting = new Set<(error: LinkEnded) => void>()
   #ended: LinkEnded | undefined
@@ -54,7 +54,7 @@ export class Link {
     return this.#ended !== undefined
   }
 
-  /** Sends a command. Rejects with LinkEnded when there will be no answer, and with what the server said otherwise. */
+  /** Sends a command. Rejects with LinkEnded if no answer can arrive, and with the error of the server otherwise. */
   call(args: readonly string[]): Promise<unknown> {
     return this.#settled(() => this.#connection.call(args))
   }
@@ -63,7 +63,7 @@ export class Link {
     await Promise.all(ALL_SCRIPTS.map(({ text }) => this.call(['SCRIPT', 'LOAD', text])))
   }
 
-  /** Runs a script. One that the server has lost meanwhile is loaded again: it was not executed. */
+  /** Runs a script. If the server has lost it, it was not executed, and is loaded again. */
   async run(script: Script, args: readonly string[]): Promise<unknown> {
     const command = ['EVALSHA', script.sha, '1', this.#key, ...args]
     try {
@@ -89,7 +89,7 @@ export class Link {
     try {
       this.#connection.end()
     } catch {
-      // It has ended by itself.
+      // It has ended on its own.
     }
     for (const reject of this.#waiting) reject(this.#ended)
     this.#waiting.clear()
@@ -120,7 +120,7 @@ export class Link {
   }
 }
 
-/** Whether it is what the server said, rather than that the library could not ask it. */
+/** Whether the error is a reply of the server, and not a failure to reach it. */
 function isReply(error: unknown): boolean {
   return error instanceof Error && /^[A-Z]{2,}\b/.test(error.message)
 }

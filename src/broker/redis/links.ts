@@ -3,24 +3,22 @@ import { Link } from './link.ts'
 import type { RedisBrokerSettings } from './options.ts'
 import type { Session } from './session.ts'
 
-/** How long something waits for a link. */
+/** The time that a call waits for a link. */
 const PATIENCE_MS = 5_000
-/** Links that fail follow each other after so long. */
+/** The shortest wait between links that fail. */
 const MIN_BACK_OFF_MS = 50
 const MAX_BACK_OFF_MS = 1_000
 const PROBE_MS = 1_000
-/** A server that does not answer for so long is given up. */
+/** A server is given up after this time without an answer. */
 const SILENCE_MS = 3_000
 
-/**
- * What links are for: `greet`, `up`, `join` in turn for each, then `down`.
- */
+/** The methods that `Links` calls: `greet`, `up` and `join` in turn for each link, then `down`. */
 export interface LinksHost {
-  /** Makes a session of a link, or throws what is wrong with its server. */
+  /** Makes a session of a link, or throws the problem of its server. */
   greet(link: Link): Promise<Session>
-  /** It can be used. */
+  /** The session can be used. */
   up(session: Session): void
-  /** Listens to everything and reads what was missed. */
+  /** Listens to everything and reads the missed events. */
   join(session: Session): Promise<void>
   message(channel: string, text: string): void
   /** Once a second. */
@@ -34,14 +32,14 @@ export class Links {
   readonly #host: LinksHost
   #session: Session | undefined
   #link: Link | undefined
-  /** The last one that was ready for everything. */
+  /** The last link that completed `join`. */
   #joined: Link | undefined
   #backOffMs = MIN_BACK_OFF_MS
   #timer: NodeJS.Timeout | undefined
   #waiting = new Set<(session: Session | undefined) => void>()
   #isClosed = false
   #reason: unknown
-  /** How many were opened. */
+  /** The number of links that were opened. */
   count = 0
 
   constructor(settings: RedisBrokerSettings, host: LinksHost) {
@@ -53,7 +51,7 @@ export class Links {
     return this.#session
   }
 
-  /** Opens the first one. A server that cannot be reached is asked again for a while, one that does not fit is not. */
+  /** Opens the first link. It retries for a while if the server is unreachable, but not if the server does not fit. */
   async start(): Promise<void> {
     const until = performance.now() + PATIENCE_MS
     for (;;) {
@@ -67,7 +65,7 @@ export class Links {
     }
   }
 
-  /** Asks something of the server. What a link left unanswered is asked again on the next one. */
+  /** Sends a request to the server. A request without an answer from its link is repeated on the next one. */
   async use<T>(ask: (session: Session) => Promise<T>): Promise<T> {
     const until = performance.now() + PATIENCE_MS
     for (;;) {
@@ -117,7 +115,7 @@ export class Links {
     }
   }
 
-  /** Opens the next one after a while, and again until there is one. */
+  /** Opens the next link after a while, and repeats until one is open. */
   #again(): void {
     if (this.#isClosed) return
     this.#timer = setTimeout(() => {
@@ -132,11 +130,11 @@ export class Links {
   #backOff(): number {
     const ms = this.#backOffMs
     this.#backOffMs = Math.min(2 * ms, MAX_BACK_OFF_MS)
-    // Spread, so that the nodes of a fleet do not come back all at once.
+    // Spread, so that the nodes of a fleet do not reconnect together.
     return ms * (0.75 + Math.random() / 2)
   }
 
-  /** The next session, or what is wrong when there is none in time. */
+  /** The next session. Rejects with the problem if there is none in time. */
   #next(until: number): Promise<Session> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) return reject(closed())
@@ -151,7 +149,7 @@ export class Links {
     })
   }
 
-  /** Asks each second whether the server is there. */
+  /** Checks every second that the server answers. */
   async #watch(session: Session): Promise<void> {
     const { link } = session
     while (!link.isEnded) {
@@ -161,7 +159,7 @@ export class Links {
         await this.#host.probe(session)
       } catch (error) {
         if (isElsewhere(error)) link.end(error)
-        // It has answered. What it refuses, it refuses to those who publish as well.
+        // The server answered. A refusal here also applies to publishes.
         else if (!(error instanceof LinkEnded)) this.#settings.onError(unavailable(error))
       }
       isAnswered = true
@@ -170,7 +168,9 @@ export class Links {
     }
   }
 
-  /** After a long turn the timer comes before what waits in the socket: it is given two more turns. */
+  /**
+   * After a long turn the timer fires before the bytes that wait in the socket are read: the link gets two more turns.
+   */
   #silent(link: Link, isAnswered: () => boolean): void {
     setImmediate(() =>
       setImmediate(() => {

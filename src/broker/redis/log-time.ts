@@ -1,8 +1,8 @@
 import type { Clock } from '../../clock.ts'
 
 /**
- * The time of the log: never before that of the server when the node started, and from there on that of the monotonic
- * clock. A stepped wall clock ages nothing.
+ * The time of the log: never before the server's time when the node started, and from then on with the monotonic clock.
+ * A stepped wall clock ages no event.
  */
 export class LogTime {
   readonly #clock: Clock
@@ -12,7 +12,7 @@ export class LogTime {
     this.#clock = clock
   }
 
-  /** The time was at least this at this moment. */
+  /** The time was at least this at the current moment. */
   learn(time: number): void {
     this.#offset = Math.max(this.#offset, time - this.#clock.monotonic())
   }

@@ -7,8 +7,9 @@ import { type Connect, clientOption, type RedisClient } from './client.ts'
 /** Options of `redisBroker()`. */
 export interface RedisBrokerOptions {
   /**
-   * A client of `redis` 6.3 or newer (`createClient()`) or of `ioredis` 6 or newer (`new Redis()`), connected or not. It is
-   * a template: the broker opens connections of its own with the same address, user and TLS, and leaves this one alone.
+   * A client of `redis` 6.3 or newer (`createClient()`) or of `ioredis` 6 or newer (`new Redis()`), connected or not.
+   * It is a template: the broker opens its own connections with the same address, user and TLS, and does not use this
+   * one.
    */
   client: RedisClient
   /**
@@ -16,17 +17,17 @@ export interface RedisBrokerOptions {
    * `'sse'`: keys begin with `{sse}:`. 1-100 characters without braces and white space.
    */
   prefix?: string | undefined
-  /** How much is kept for those who come back. The same as of the memory broker. */
+  /** Limits of the events that are kept for clients that reconnect. The same as for the memory broker. */
   history?: HistoryOptions | undefined
   /** Whether entries of the stream `{sse}:in` become events, so that any language can publish by XADD. Default false. */
   ingest?: boolean | undefined
   /**
-   * How a node notices that the server may have lost its last events. `'replid'` (default): by its `master_replid`, which
-   * takes the right to call INFO. `'none'`: not at all. Then a client that resumes after such a loss may miss, without a
-   * gap, as many events as were lost.
+   * The way in which a node notices that the server may have lost its last events. `'replid'` (default): by its
+   * `master_replid`, which requires the right to call INFO. `'none'`: not at all. Then a client that resumes after such
+   * a loss may miss as many events as were lost, without a gap.
    */
   fence?: 'replid' | 'none' | undefined
-  /** Called with what goes wrong in the background: a connection that ended, a server without persistence. */
+  /** Called with failures in the background: a connection that ended, a server without persistence. */
   onError?: ((error: Error) => void) | undefined
   /** Time. Default: the system's. Connections and time limits use real time in any case. */
   clock?: Clock | undefined
@@ -35,7 +36,7 @@ export interface RedisBrokerOptions {
 /** Options of a broker with every default filled in. */
 export interface RedisBrokerSettings {
   readonly connect: Connect
-  /** What every key and channel begins with. */
+  /** The prefix of every key and channel. */
   readonly prefix: string
   readonly history: ResolvedHistoryOptions
   readonly ingest: boolean

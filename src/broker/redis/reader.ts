@@ -8,14 +8,14 @@ import { latest, names, order, read } from './scripts.ts'
 import { type ChannelReply, ChannelSeries } from './series.ts'
 import type { Session } from './session.ts'
 
-/** So many names are looked up one by one; of more, those that have changed are found first. */
+/** Up to this number, names are looked up one by one; for more, the changed ones are searched first. */
 const FEW_NAMES = 256
-/** How many names one slice of the index has. */
+/** The number of names in one slice of the index. */
 const SLICE = 1_000
-/** How many batches of the order one call gives at first, and at most. */
+/** The number of batches that one call reads from the order, at first and at most. */
 const MIN_BATCHES = 128
 const MAX_BATCHES = 1_024
-/** After so many calls in which nothing was found, the page ends, with nothing in it. */
+/** After this number of calls without a result, the page ends empty. */
 const MAX_SEARCH = 16
 
 type Place = readonly [status: Page['status'], epoch: string, end: number]
@@ -31,7 +31,7 @@ type OrderReply = readonly [
 type NamesReply = readonly [...Place, floor: number, ...pairs: string[]]
 type LatestReply = readonly [...Place, ...pairs: string[]]
 
-/** What the log holds of a selector after a position. */
+/** The events of a selector after a position. */
 interface Found {
   readonly status: Page['status']
   readonly epoch: string
@@ -43,7 +43,7 @@ interface Found {
   readonly channels: readonly ChannelReply[]
 }
 
-/** The log has changed its life between two questions. */
+/** The life of the log has changed between two calls. */
 class Moved extends Error {}
 
 /** Reads pages of the log through one session. */
@@ -62,8 +62,8 @@ export class LogReader {
   }
 
   /**
-   * The page after a position. With `alongOrder` the names that have changed are found by the order of the log alone;
-   * undefined when that does not reach back far enough.
+   * The page after a position. With `alongOrder`, changed names are found only by the order of the log; undefined if
+   * the order does not reach back that far.
    */
   async read(after: Cursor, selector: Selector, limit: PageLimit): Promise<Page>
   async read(after: Cursor, selector: Selector, limit: PageLimit, alongOrder: true): Promise<Page | undefined>
@@ -137,13 +137,13 @@ export class LogReader {
     }
   }
 
-  /** What the named channels hold. */
+  /** The events of the named channels. */
   async #ask(after: Cursor, channels: readonly string[], limit: PageLimit, bound: string): Promise<Found> {
     const [status, epoch, end, floor, from, upto, ...replies] = await this.#session.read<ReadReply>(read, [
       this.#session.time,
       after.epoch,
       `${after.seq}`,
-      // Merged, they are cut at the first of those that have more: with twice the number most pages are full.
+      // The merged result is cut at the first channel with more events: with twice the number most pages are full.
       `${2 * Math.max(1, limit.events)}`,
       `${2 * Math.max(1, limit.bytes)}`,
       bound,
@@ -152,7 +152,7 @@ export class LogReader {
     return { status, epoch, end, floor, from, upto, channels: replies }
   }
 
-  /** Finds the channels that have changed, then what they hold. */
+  /** Finds the changed channels, and then their events. */
   async #search(after: Cursor, selector: Selector, limit: PageLimit, alongOrder: boolean): Promise<Found | undefined> {
     const found = new Set<string>()
     let batches = MIN_BATCHES
@@ -189,9 +189,9 @@ export class LogReader {
     }
   }
 
-  /** The same for a position from which the order does not reach back: all names that have changed since. */
+  /** The same for a position before the start of the order: all names that have changed since. */
   async #searchIndex(after: Cursor, selector: Selector, limit: PageLimit): Promise<Found> {
-    // As far as the log is known now: a name that is published to meanwhile moves ahead in the index, and is still found.
+    // Up to the current end of the log: a name with a new event moves forward in the index, and is still found.
     const first = await this.#ask(after, [], limit, '')
     if (first.status === 'unknown-epoch') return first
     const found: string[] = []
@@ -205,7 +205,7 @@ export class LogReader {
     return this.#bounded(after, first.epoch, selector, found, limit, first.end)
   }
 
-  /** What channels hold up to a bound; many of them in several calls, each bounded by the one before it. */
+  /** The events of channels up to a bound. Many channels take several calls, each bounded by the one before it. */
   async #bounded(
     after: Cursor,
     epoch: string,
@@ -221,12 +221,12 @@ export class LogReader {
     for (const some of channels.length === 0 ? [[]] : chunks(channels, FEW_NAMES)) {
       const one = await this.#ask(after, some, limit, `${upto}`)
       if (one.epoch !== epoch) throw new Moved()
-      // A channel that was found and is forgotten is told as lost by the pattern that it was found for.
+      // If a channel was found and is forgotten, the pattern that found it reports the loss.
       replies.push(...one.channels.filter(([name, last]) => last !== '' || named.has(name)))
       upto = Math.min(upto, one.upto)
       found = one
     }
-    // An unknown name has lost what was forgotten. Those that were found are in the answers already.
+    // An unknown name has lost the forgotten events. Names that were found are already in the answers.
     if (found!.from < found!.floor) {
       const asked = new Set(channels)
       for (const some of chunks(
@@ -243,7 +243,7 @@ export class LogReader {
     return { ...found!, upto, channels: replies }
   }
 
-  /** All names of the patterns, and the names beside them, those with the newest events first. */
+  /** All names of the patterns, and the names beside them, with the newest events first. */
   async *#newestFirst(selector: Selector): AsyncGenerator<readonly string[]> {
     for (let at: number | string = '+inf'; ; ) {
       const slice = await this.#slice(at, 'down')

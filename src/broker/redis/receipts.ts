@@ -2,7 +2,7 @@ import type { Cursor } from '../../protocol/cursor.ts'
 import type { Group, Outcome, Receipt } from '../broker.ts'
 import { idempotencyMismatch } from '../idempotency.ts'
 
-/** What became of groups, from the answer of the script that appended them. */
+/** The outcomes of groups, from the answer of the script that appended them. */
 export function outcomesOf(groups: readonly Group[], answer: string): Outcome[] {
   const [head, ...lines] = answer.split('\n') as [string, ...string[]]
   const [epoch, base] = head.split(' ') as [string, string]

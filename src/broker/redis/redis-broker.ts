@@ -17,21 +17,24 @@ import { Session } from './session.ts'
 import { readMissed } from './sync.ts'
 import { SubscribeWaits } from './waits.ts'
 
-/** How a broker is, for those who watch over it. */
+/** The state of a broker, for monitoring. */
 export interface RedisBrokerStats {
-  /** `live`: what is published is heard at once. `syncing`: what was missed is being read. `down`: no connection. */
+  /** `live`: new events arrive at once. `syncing`: missed events are being read. `down`: no connection. */
   readonly state: 'down' | 'syncing' | 'live'
   /** Connections that were opened. */
   readonly links: number
-  /** What was missed was read so many times, the first time included. */
+  /** The number of times that missed events were read, including the first. */
   readonly syncs: number
-  /** So many of them could not read everything: each subscription read on for itself. */
+  /** The number of syncs that could not read every event: each subscription then continued from the log. */
   readonly suspects: number
-  /** Events that did not come though nothing broke, each told as a gap. Anything but 0 is a fault to report. */
+  /**
+   * Events that did not arrive although no connection broke, each reported as a gap. Any value except 0 is a bug to
+   * report.
+   */
   readonly holes: number
   /** Batches that were sent again because a connection had ended before the answer. */
   readonly repeated: number
-  /** How long the last question took, in milliseconds. */
+  /** The duration of the last request, in milliseconds. */
   readonly roundTripMs: number
 }
 
@@ -84,7 +87,8 @@ export class FleetBroker implements RedisBroker {
 
   async start(listener: BrokerListener): Promise<Cursor> {
     this.#assertOpen()
-    if (this.#starting !== undefined) throw new TypeError('A broker serves one hub: make another one for another hub.')
+    if (this.#starting !== undefined)
+      throw new TypeError('A broker serves one hub: make another broker for another hub.')
     this.#listener = listener
     this.#starting = this.#start()
     return this.#starting
@@ -163,7 +167,7 @@ export class FleetBroker implements RedisBroker {
     await this.#starting?.catch(() => {})
     await this.#appends.close()
     this.#feed?.close()
-    // What is left of this node would go by itself, in ten minutes.
+    // The data of this node would expire on its own, in ten minutes.
     const { session } = this.#links
     await session?.link.call(['HDEL', `${this.#settings.prefix}n`, this.#node]).catch(() => {})
     this.#links.close()
@@ -175,14 +179,14 @@ export class FleetBroker implements RedisBroker {
     if (persists === false && !this.#hasWarned) {
       this.#hasWarned = true
       const detail =
-        'Redis keeps no append-only file: when it restarts, what was published since its last snapshot is lost, and told as a gap.'
+        'Redis has no append-only file: a restart loses the events since its last snapshot, which is reported as a gap.'
       this.#settings.onError(new SseError('ERR_SSE_BROKER_UNAVAILABLE', detail))
     }
     const state = { node: this.#node, time: this.#time, position: () => this.#feed?.received }
     return new Session(link, this.#settings, state)
   }
 
-  /** Own channel first, then all that is wanted: nothing is live before the last of it is confirmed. */
+  /** First the own channel, then all wanted channels: the node is not live before the last one is confirmed. */
   async #join(session: Session): Promise<void> {
     const own = `h:${this.#node}`
     await session.link.subscribe([this.#settings.prefix + own])
@@ -195,7 +199,7 @@ export class FleetBroker implements RedisBroker {
     await this.#sync(session)
   }
 
-  /** A message came of another life of the log. */
+  /** A message of another life of the log arrived. */
   async #resync(): Promise<void> {
     const { session } = this.#links
     if (this.#isSyncing || session === undefined) return

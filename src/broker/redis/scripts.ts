@@ -4,7 +4,7 @@ import { PROBE, SET_ASIDE, TRIM } from './lua/housekeeping.ts'
 import { NAMES, ORDER } from './lua/names.ts'
 import { LATEST, READ } from './lua/read.ts'
 
-/** A script, and the name by which the server knows it once it is loaded. */
+/** A script, and its name on the server after it is loaded. */
 export interface Script {
   readonly text: string
   readonly sha: string

@@ -2,26 +2,26 @@ import type { Series } from '../merge.ts'
 import type { StoredEvent } from '../stored-event.ts'
 import { decodeEntry, placeOf } from './entry.ts'
 
-/** What the log said of one channel, in turn: its name, its last `seq`, whether the events are all, the first `prev`. */
+/** The answer for one channel: its name, its last `seq`, whether the events are complete, the first `prev`. */
 export type ChannelReply = readonly [name: string, last: string, complete: number, prev: string, ...entries: string[]]
 
-/** What a channel holds after a position, as far as it was read: its events, and a loss where some are missing. */
+/** The events of a channel after a position, as far as they were read, and a loss where some are missing. */
 export class ChannelSeries implements Series<StoredEvent> {
   readonly name: string
   readonly #epoch: string
   readonly #entries: readonly string[]
-  /** How far its answer is complete: nothing after it is shown, because another channel may have something before. */
+  /** The end of its complete answer: later events are not shown, because another channel may have an earlier one. */
   readonly #upto: number
-  /** The `seq` of what follows the entries; what was lost is told up to here. */
+  /** The `seq` after the entries; lost events are reported up to here. */
   readonly #rest: number
-  /** Up to here everything has been read or told as lost. */
+  /** Everything up to here has been read or reported as lost. */
   #at: number
   #index = 0
   seq = 0
   event: StoredEvent | undefined
   bytes = 0
 
-  /** `floor`: what an unknown channel, or a pattern, has lost. */
+  /** `floor`: the end of the losses of an unknown channel, or of a pattern. */
   constructor(reply: ChannelReply, epoch: string, after: number, upto: number, floor: number) {
     const [name, last, complete, prev, ...entries] = reply
     this.name = name

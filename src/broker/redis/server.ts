@@ -2,10 +2,10 @@ import { LogProblem } from './failure.ts'
 import type { Link } from './link.ts'
 import type { RedisBrokerSettings } from './options.ts'
 
-/** The number of the key space. A node that meets another one leaves it alone. */
+/** The version of the key space. A node that finds another version does not use it. */
 const FORMAT = '1'
 
-/** Commands that the scripts call and that this package sends, with the arguments that rights depend on. */
+/** The commands that the scripts and this package use, with the arguments that permissions depend on. */
 function commands(prefix: string, ingest: boolean): readonly string[][] {
   const key = `${prefix}m`
   const channel = `${prefix}e:x`
@@ -40,15 +40,15 @@ for _, line in ipairs(ARGV) do
 end
 return missing`
 
-/** What a server says about itself. */
+/** The properties that a server reports. */
 export interface Server {
-  /** Whether it keeps an append-only file; undefined when it did not say. */
+  /** Whether it has an append-only file; undefined if it did not report that. */
   readonly persists: boolean | undefined
   /** Its time in milliseconds. */
   readonly time: number
 }
 
-/** Throws a LogProblem when the log cannot be kept on this server, saying what is to be changed. */
+/** Throws a LogProblem, with the required change, if the log cannot be kept on this server. */
 export async function examine(link: Link, { prefix, ingest, fence }: RedisBrokerSettings): Promise<Server> {
   const hello = fieldsOf(await allowed(link.call(['HELLO'])))
   const version = `${hello.get('version')}`
@@ -86,7 +86,7 @@ export async function examine(link: Link, { prefix, ingest, fence }: RedisBroker
   const format = await allowed(link.call(['HGET', `${prefix}m`, 'v']))
   if (format !== null && `${format}` !== FORMAT) {
     throw new LogProblem(
-      `The keys of this prefix have format ${format}, and this version of express-sse-hub knows ${FORMAT}: use its version, or another prefix.`,
+      `The keys of this prefix have format ${format}, and this version of express-sse-hub supports ${FORMAT}: use its version, or another prefix.`,
     )
   }
   const [seconds, microseconds] = (await link.call(['TIME'])) as [string, string]
@@ -97,7 +97,7 @@ export async function examine(link: Link, { prefix, ingest, fence }: RedisBroker
 }
 
 const CHOICE =
-  "With the option fence: 'none' the broker works without it; then a client may miss events without a gap when the server has lost its last writes."
+  "With the option `fence: 'none'` the broker works without it. Then a client may miss events without a gap after the server has lost its last writes."
 
 async function infoOf(link: Link, fence: RedisBrokerSettings['fence']): Promise<Map<string, string> | undefined> {
   try {
@@ -110,7 +110,7 @@ async function infoOf(link: Link, fence: RedisBrokerSettings['fence']): Promise<
   }
 }
 
-/** A command that everything depends on. */
+/** A command that is always required. */
 async function allowed<T>(reply: Promise<T>): Promise<T> {
   try {
     return await reply
@@ -125,7 +125,7 @@ function isDenied(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOPERM')
 }
 
-/** A map as either library gives it. */
+/** A map in the form of either library. */
 function fieldsOf(reply: unknown): Map<string, unknown> {
   if (reply instanceof Map) return reply
   if (!Array.isArray(reply)) return new Map(Object.entries(reply as object))

@@ -4,19 +4,19 @@ import type { LogTime } from './log-time.ts'
 import type { RedisBrokerSettings } from './options.ts'
 import { probe, type Script } from './scripts.ts'
 
-/** How often a new epoch is asked for before something else must be wrong. */
+/** The number of attempts to start a new epoch; more attempts mean another problem. */
 const MAX_FENCES = 5
 
-/** What a node is, for the log. */
+/** The data of a node, for the log. */
 export interface NodeState {
-  /** Names this process in the log. */
+  /** Identifies this process in the log. */
   readonly node: string
   readonly time: LogTime
-  /** The position that it has seen; undefined before the first. */
+  /** The position that the node has received; undefined before the first. */
   position(): Cursor | undefined
 }
 
-/** A link together with what every script is told. */
+/** A link together with the arguments that every script receives. */
 export class Session {
   readonly link: Link
   readonly #settings: RedisBrokerSettings
@@ -29,7 +29,7 @@ export class Session {
     this.#state = state
   }
 
-  /** The time of the log, as a script takes it. */
+  /** The time of the log, in the form for a script. */
   get time(): string {
     return this.#state.time.now().toFixed(0)
   }
@@ -41,7 +41,7 @@ export class Session {
     return this.link.run(script, [this.time, this.#settings.fence, newEpoch(), ...seen, ...args])
   }
 
-  /** Runs a script that reads. When a new epoch is due, it is begun first. */
+  /** Runs a script that reads. If a new epoch is due, it is started first. */
   async read<T extends readonly unknown[]>(script: Script, args: readonly string[]): Promise<T> {
     for (let attempt = 0; attempt < MAX_FENCES; attempt++) {
       const reply = (await this.link.run(script, [this.#settings.fence, ...args])) as readonly unknown[]
@@ -52,7 +52,7 @@ export class Session {
     throw new Error('The life of the log keeps changing: is one prefix used for several servers?')
   }
 
-  /** Asks how the log is. Gives the names whose events are to be looked at. */
+  /** Reads the state of the log. Returns the names whose events should be checked. */
   async probe(): Promise<readonly string[]> {
     const sweep = this.#probes++ % 60 === 0 ? '1' : '0'
     const remember = this.#settings.history.rememberMs.toFixed(0)

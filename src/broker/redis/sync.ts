@@ -6,12 +6,12 @@ import type { Missed } from './feed.ts'
 import type { LogReader } from './reader.ts'
 import type { Session } from './session.ts'
 
-/** More is not handed over at once: each subscription reads it for itself. */
+/** More events are not handed over at once: each subscription reads them itself. */
 const MAX_EVENTS = 10_000
 const MAX_BYTES = 16_777_216
 const PAGE = { events: 2_000, bytes: 4_194_304 }
 
-/** What a node missed of all that it listens to. */
+/** The events that a node missed on its channels. */
 export async function readMissed(
   session: Session,
   reader: LogReader,
@@ -32,7 +32,7 @@ export async function readMissed(
     if (from !== after && from.epoch !== page.upto.epoch) break
     from = page.upto
   }
-  // The log may hold less of this epoch than the node has seen: then this begins a new one.
+  // The log may have fewer events of this epoch than the node has received: then this starts a new epoch.
   await session.probe()
   return { top: await reader.end(), items: undefined }
 }

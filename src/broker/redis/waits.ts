@@ -1,7 +1,7 @@
 import type { Selector } from '../broker.ts'
 import { closed, unavailable } from './failure.ts'
 
-/** How long a subscription waits for a server that is away. */
+/** The time that a subscription waits for an absent server. */
 const PATIENCE_MS = 5_000
 
 interface Wait {
@@ -11,7 +11,7 @@ interface Wait {
   reject(error: unknown): void
 }
 
-/** Those who wait until all they listen to is confirmed and the node is live, in one and the same moment. */
+/** The calls that wait until all their channels are confirmed and the node is live, at the same moment. */
 export class SubscribeWaits {
   readonly #isReady: (selector: Selector) => boolean
   readonly #waits = new Set<Wait>()
@@ -32,7 +32,7 @@ export class SubscribeWaits {
     })
   }
 
-  /** Something has changed. */
+  /** The state has changed. */
   look(): void {
     for (const wait of this.#waits) if (this.#isReady(wait.selector)) this.#settle(wait).resolve()
   }

@@ -38,7 +38,7 @@ export async function serverOfTest(...options: readonly string[]): Promise<Redis
 
 let prefixes = 0
 
-/** A log of its own. */
+/** A separate log. */
 export function newPrefix(): string {
   return `t${++prefixes}`
 }

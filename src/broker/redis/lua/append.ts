@@ -1,22 +1,22 @@
 import { FENCE } from './fence.ts'
 
 /**
- * Appends a batch. It is refused as a whole, before anything is written, when the server is out of memory, a replica, or
- * short of replicas. It claims first (the end of the log, its bytes, the names), then writes, then publishes: an error
- * in between leaves losses that are told, never events of which the index knows nothing.
+ * Appends a batch. It is refused as a whole, before anything is written, if the server is out of memory, a replica, or
+ * short of replicas. It first claims (the end of the log, its bytes, the names), then writes, then publishes. So an
+ * error in between leaves reported losses, and never events that the index does not know.
  *
- * `ARGV`: 1–5 as in `FENCE`, 6 the node, 7 the number of the batch, 8 `maxBytes`, 9 `maxChannels`, then
- * the number of channels, and for each its name and `maxEvents`; the number of events, and for each its channel and its
- * entry from the kind on; the sizes of the groups; the number of keyed events, and for each its index, scoped key and
- * digest; the number of groups that come from the ingest stream, and for each its index and the ID of its entry there.
+ * `ARGV`: 1–5 as in `FENCE`, 6 the node, 7 the number of the batch, 8 `maxBytes`, 9 `maxChannels`, then the number of
+ * channels, and for each its name and `maxEvents`; the number of events, and for each its channel and its entry from
+ * the kind on; the sizes of the groups; the number of keyed events, and for each its index, scoped key and digest; the
+ * number of groups from the ingest stream, and for each its index and the ID of its entry there.
  *
- * The answer: `epoch base`, then a line for each event or group that is special.
+ * The answer: `epoch base`, then a line for each exceptional event or group.
  */
 export const APPEND = String.raw`#!lua
 local node, number = ARGV[6], tonumber(ARGV[7])
 local done = redis.call('HGET', string.sub(KEYS[1], 1, -2) .. 'n', node)
 if done then
-  -- A number is executed once. What a link left unanswered may be executed later than its repetition.
+  -- A number is executed once. A batch without an answer may be executed later than its repetition.
   local before, answer = string.match(done, '^(%d+) %d+ (.*)$')
   if tonumber(before) == number then return answer end
   if tonumber(before) > number then return redis.error_reply('SSE stale batch') end
@@ -42,7 +42,7 @@ end
 local count, events = tonumber(ARGV[at]), at
 at = at + 2 * count + 1
 
--- What is to be appended: its channel and its entry. What is to be kept, for each channel.
+-- The events to append: channel and entry. The number of events to keep, for each channel.
 local channels, entries, kept, touched, added = {}, {}, {}, {}, 0
 local stamp = ' ' .. text(now) .. ' '
 local most = maxBytes / 16
@@ -173,7 +173,7 @@ end
 for _, name in ipairs(touched) do
   local list = kept[name]
   local key = p .. 'c:' .. name
-  -- A list of a name that nobody knows any more is left over from something else.
+  -- A list whose name is unknown is a remainder.
   if isNew[name] then redis.call('UNLINK', key) end
   if #list > 0 then
     local length = redis.call('RPUSH', key, unpack(list))
@@ -214,7 +214,7 @@ while bytes > maxBytes do
 end
 if bytes ~= claimed then redis.call('HSET', KEYS[1], 'b', text(bytes)) end
 
--- Remember keys in two generations, so that the older one goes with one command.
+-- Remember keys in two generations, so that one command deletes the older one.
 if #newKeys > 0 then
   local generation = redis.call('HMGET', KEYS[1], 'k', 'kt')
   local current, since = generation[1] or '0', tonumber(generation[2] or now)
@@ -228,7 +228,7 @@ if #newKeys > 0 then
 end
 for _, entry in ipairs(taken) do redis.call('XDEL', p .. 'in', entry) end
 
--- Publish where somebody listens: replicas receive every PUBLISH, listeners or not.
+-- Publish only to channels with listeners: replicas receive every PUBLISH, even without listeners.
 local asked, ask, known = {}, {}, {}
 for _, name in ipairs(touched) do
   local of = { p .. 'e:' .. name, p .. 'w:' }

@@ -1,9 +1,10 @@
 /**
- * The beginning of every script that writes. `ARGV`: 1 the time, 2 how lives are told apart, 3 a name for a new epoch,
- * 4 and 5 the position that the node has seen.
+ * The beginning of every script that writes. `ARGV`: 1 the time, 2 the way to distinguish lives, 3 a name for a new
+ * epoch, 4 and 5 the position that the node has received.
  *
  * A life of the log ends when the server may have lost a suffix of it: `master_replid` changes with every start, every
- * promotion and every full resynchronisation, while the `run_id` of a process survives being demoted and promoted again.
+ * promotion and every full resynchronisation, while the `run_id` of a process stays the same when it is demoted and
+ * promoted again.
  */
 export const FENCE = `
 local p = string.sub(KEYS[1], 1, -2)
@@ -20,7 +21,7 @@ if ARGV[2] ~= 'none' then
   if not life then return redis.error_reply('SSE the server reports no master_replid') end
 end
 
--- Another life, or a node has seen more of this one than the log holds: a new epoch, and the old one has its end.
+-- Another life, or a node has received more of this one than the log has: a new epoch, and the old one ends.
 if m[3] ~= life or (epoch == ARGV[4] and tonumber(ARGV[5]) > last) then
   local old = m[7] or ''
   if epoch then
@@ -28,7 +29,7 @@ if m[3] ~= life or (epoch == ARGV[4] and tonumber(ARGV[5]) > last) then
     local _, count = string.gsub(old, ',', ',')
     if count > 256 then old = string.gsub(old, '^[^,]*,', '') end
   else
-    -- The state is gone and the rest is not: what is there came before everything that follows, and is lost.
+    -- The state is gone and other keys are not: their events came before all later ones, and are lost.
     local newest = redis.call('ZREVRANGE', p .. 'i', 0, 0, 'WITHSCORES')
     local entry = redis.call('XREVRANGE', p .. 'g', '+', '-', 'COUNT', 1)
     last = math.max(tonumber(newest[2] or 0), entry[1] and tonumber(string.match(entry[1][1], '^%d+')) or 0)
@@ -39,7 +40,7 @@ if m[3] ~= life or (epoch == ARGV[4] and tonumber(ARGV[5]) > last) then
     't', text(now), 'h', old)
 end
 
--- Events whose names are gone cannot be told apart any more: all of them are lost.
+-- Events whose names are gone can no longer be distinguished: all of them are lost.
 if last > floor and redis.call('EXISTS', p .. 'i') == 0 then
   floor = last
   redis.call('HSET', KEYS[1], 'f', text(floor))
@@ -47,8 +48,8 @@ end
 `
 
 /**
- * The beginning of every script that reads; such a script may write nothing, so that it works when memory is full and
- * while writes are refused. `ARGV[1]`: how lives are told apart. It answers `fence` when a new epoch is due.
+ * The beginning of every script that reads. Such a script writes nothing, so that it works if memory is full and while
+ * writes are refused. `ARGV[1]`: the way to distinguish lives. It answers `fence` if a new epoch is due.
  */
 export const READ_FENCE = `
 local p = string.sub(KEYS[1], 1, -2)
@@ -66,7 +67,7 @@ end
 if not epoch or m[3] ~= life then return { 'fence' } end
 if last > floor and redis.call('EXISTS', p .. 'i') == 0 then return { 'fence' } end
 
--- Where a position lies in this life of the log.
+-- The place of a position in this life of the log.
 local function locate(of, seq)
   if of == '' then return 'ok', last end
   local stop = last

@@ -1,9 +1,10 @@
 import { FENCE } from './fence.ts'
 
 /**
- * What every node asks each second, also when memory is full: a new epoch where one is due, the end of the log on the
- * node's own channel, a sample of the time, and the next 100 names of a walk through the index that all nodes share.
- * `ARGV`: 1–5 as in `FENCE`, 6 the node, 7 how long names are remembered, 8 whether to forget nodes that are gone.
+ * The request of every node, once a second, which also works if memory is full: a new epoch if one is due, the end of
+ * the log on the node's own channel, a sample of the time, and the next 100 names of a walk through the index that all
+ * nodes share. `ARGV`: 1–5 as in `FENCE`, 6 the node, 7 the time that names are remembered, 8 whether to forget nodes
+ * that are gone.
  *
  * The answer: epoch, end of the log, then names.
  */
@@ -34,9 +35,9 @@ return reply
 `
 
 /**
- * Drops what retention does not keep of channels to which nobody publishes, and forgets names. `ARGV`: 1–5 as in
- * `FENCE`, 6 how long names are remembered, then names, each with the age that its events may have and their number.
- * It drops at most 1,000 events, so that nobody waits for it.
+ * Drops expired events of quiet channels, and forgets names. `ARGV`: 1–5 as in `FENCE`, 6 the time that names are
+ * remembered, then names, each with the maximum age and number of its events. It drops at most 1,000 events, so that no
+ * other client waits long for it.
  */
 export const TRIM = `#!lua flags=allow-oom
 ${FENCE}
@@ -77,8 +78,8 @@ return 'ok'
 `
 
 /**
- * Takes an entry of the ingest stream aside that is no event; only one node does. `ARGV`: the ID of the entry, what is
- * wrong with it, then its fields.
+ * Moves an invalid entry of the ingest stream aside; only one node does it. `ARGV`: the ID of the entry, the reason,
+ * then its fields.
  */
 export const SET_ASIDE = `#!lua flags=allow-oom
 local p = string.sub(KEYS[1], 1, -2)

@@ -1,11 +1,11 @@
 import { READ_FENCE } from './fence.ts'
 
 /**
- * Which names have events after a position, batch by batch, as far back as the order reaches. `ARGV`: 1 how lives are
- * told apart, 2 and 3 the position or nothing, 4 how many batches.
+ * The names with events after a position, batch by batch, as far back as the order reaches. `ARGV`: 1 the way to
+ * distinguish lives, 2 and 3 the position or nothing, 4 the number of batches.
  *
  * The answer: status, epoch, end of the log, floor, the position in this epoch, whether the order reaches back to it,
- * where the order begins, then for each batch its last `seq` and its names.
+ * the start of the order, then for each batch its last `seq` and its names.
  */
 export const ORDER = `#!lua flags=no-writes
 ${READ_FENCE}
@@ -24,8 +24,8 @@ return reply
 `
 
 /**
- * A slice of the index: 1,000 names by their last event. `ARGV`: 1 how lives are told apart, 2 the position after (or
- * before) which it begins, 3 `up` or `down`.
+ * A slice of the index: 1,000 names by their last event. `ARGV`: 1 the way to distinguish lives, 2 the position after
+ * (or before) which it begins, 3 `up` or `down`.
  *
  * The answer: status, epoch, end of the log, floor, then name and last `seq` in turn.
  */

@@ -1,6 +1,9 @@
 import { READ_FENCE } from './fence.ts'
 
-/** Finds the first kept event after a position that is not too old. Most readers are near the end, so that is where it begins. */
+/**
+ * Finds the first kept event after a position that has not expired. The search starts at the end, because most readers
+ * are near it.
+ */
 const FIRST = `
 local now = math.max(tonumber(ARGV[2]), tonumber(m[5] or 0))
 
@@ -32,13 +35,13 @@ end
 `
 
 /**
- * What channels hold after a position. `ARGV`: 1 how lives are told apart, 2 the time, 3 and 4 the position, 5 and 6 how
- * many events and bytes are wanted, 7 a position past which nothing is looked at or nothing, then names, each with the
- * age that its events may have.
+ * The events of channels after a position. `ARGV`: 1 the way to distinguish lives, 2 the time, 3 and 4 the position, 5
+ * and 6 the number of events and bytes, 7 a position after which the search ends or nothing, then names, each with the
+ * maximum age of its events.
  *
- * The answer: status, epoch, end of the log, floor, the position in this epoch, how far the answer is complete, and for
- * each channel with something after the position (or an unknown one that may have): its name, its last `seq`, whether
- * its events are all here, the `prev` of the first, and the events.
+ * The answer: status, epoch, end of the log, floor, the position in this epoch, the end of the complete part of the
+ * answer, and for each channel with an event after the position (or an unknown one that may have had one): its name,
+ * its last `seq`, whether its events are complete, the `prev` of the first, and the events.
  */
 export const READ = `#!lua flags=no-writes
 ${READ_FENCE}${FIRST}
@@ -71,7 +74,7 @@ for i, name in ipairs(names) do
   end
 end
 
--- The same number of events of each channel, as far as it has them.
+-- The same number of events of each channel, if it has that many.
 local share = events
 if total > events then
   table.sort(counts)
@@ -83,7 +86,7 @@ if total > events then
   end
 end
 
--- In the order of their first events: what is not read lies after what is.
+-- In the order of their first events: unread events are after the ones that were read.
 table.sort(list, function(a, b) return a[6] < b[6] end)
 local bytes = 0
 for i, channel in ipairs(list) do
@@ -115,9 +118,9 @@ return reply
 `
 
 /**
- * The last events of channels, the newest of all. `ARGV`: 1 how lives are told apart, 2 the time, 3 how many of each
- * channel, 4 and 5 how many events and bytes at most, 6 a position before which nothing is wanted, 7 one after which
- * nothing is or nothing, then names, each with the age that its events may have.
+ * The last events of channels, the newest of all. `ARGV`: 1 the way to distinguish lives, 2 the time, 3 the number for
+ * each channel, 4 and 5 the maximum of events and bytes, 6 the start of the wanted range, 7 its end or nothing, then
+ * names, each with the maximum age of its events.
  *
  * The answer: status, epoch, end of the log, then name and event in turn.
  */
@@ -140,7 +143,7 @@ end
 table.sort(list, function(a, b) return a[2] > b[2] end)
 
 local items, bytes = {}, 0
--- Keeps the newest that fit, and remembers how old they may be.
+-- Keeps the newest that fit, and remembers the age limit.
 local function cut()
   table.sort(items, function(a, b) return a[1] > b[1] end)
   local newest = {}
