@@ -8,8 +8,8 @@ import { addressOf } from './address.ts'
 import { isOverload, sendOverload, sendProblem } from './problem.ts'
 
 /**
- * Subscribes the stream of a request to what `select` returns, and answers what is refused: the subscription is closed then. Rejects with what is
- * not a refusal, and with one that cannot be answered any more.
+ * Subscribes the stream of a request to the channels that `select` returns, and answers a refusal; the subscription is
+ * then closed. Rejects with an error that is not a refusal, and with a refusal that can no longer be answered.
  */
 export async function serveSubscription(
   hub: Hub,
@@ -17,15 +17,15 @@ export async function serveSubscription(
   select: () => readonly string[],
   request: Omit<SubscribeRequest, 'names' | 'address'>,
 ): Promise<Subscription> {
-  // Present until a stream is open, and whoever has them since cannot be answered.
+  // Present until a stream is open. After that, a request can no longer be answered.
   const res = stream.response
   const req = res?.req
   try {
     const names = select()
     hub.assertSelection(names)
-    // A stream that has let go of its request counts for its peer, which may be a proxy: for no less than its client.
+    // A stream that has released its request counts for its peer, which may be a proxy.
     const address = hub.options.maxStreamsPerAddress > 0 ? addressOf(req ?? { socket: stream }) : undefined
-    // For these the head, or 204, is the whole answer, and nothing is subscribed.
+    // Here the head, or 204, is the whole answer, without a subscription.
     if (stream.lastEventId === FINISHED_ID) {
       if (stream.state === 'idle') stream.commit()
     } else if (req?.method === 'HEAD' && stream.state === 'idle') {

@@ -14,26 +14,26 @@ const MAX_BACK_OFF_MS = 5_000
 /** A page that was written. */
 export interface WrittenPage {
   readonly bytes: number
-  /** Reports it to the application, which may close the subscription. */
+  /** Reports the page to the application, which may close the subscription. */
   report(): void
 }
 
-/** A subscription as its catching up sees it. */
+/** The part of a subscription that its catching up uses. */
 export interface CatchingSubscription {
   readonly stream: Subscriber
   /** See LiveSubscription. */
   readonly guard: Guard | undefined
   /** See LiveSubscription. */
   isBehind(): boolean
-  /** Asks the hook for a decision on these channels. Rejects when there is none. */
+  /** Asks the hook for a decision on these channels. Rejects without one. */
   decide(channels: readonly string[]): Promise<void>
-  /** Writes a page, and the blocks before it. Undefined when the subscription has ended instead. */
+  /** Writes a page, and the blocks before it. Undefined if the subscription has ended instead. */
   write(next: FollowedPage): WrittenPage | undefined
-  /** It has everything that the hub was handed over. The catching up ends with this call. */
+  /** The subscription is complete up to the position of the hub. The catching up ends with this call. */
   goLive(): void
-  /** It has everything, and more than the hub was handed over: `wake` is called when the hub has reached its position. */
+  /** The subscription is complete up to a position after the hub's: `wake` is called when the hub has reached it. */
   park(): void
-  /** A read failed. Reads have been failing for so long. */
+  /** A read failed. Reads have been failing for `forMs`. */
   readFailed(error: unknown, forMs: number): void
 }
 
@@ -52,13 +52,13 @@ export class CatchUp implements Catching {
   #waitsFor: 'broker' | 'read' | 'decision' | 'drain' | 'hub' | undefined
   /** A page that was read or decided on, and waits for its turn. */
   #ready: FollowedPage | undefined
-  /** Names the read in progress; one that was given up has another name. */
+  /** Identifies the read in progress; a read that was given up has another object. */
   #read: object | undefined
-  /** When reads began to fail; undefined while they do not. */
+  /** The time of the first failed read in a row; undefined after a success. */
   #failingSince: number | undefined
   #backOffMs = MIN_BACK_OFF_MS
   #retryTimer: unknown
-  /** While the peer is behind. */
+  /** Present while the peer lags. */
   #stall: StallWatch | undefined
   #onCaughtUp: (() => void)[] = []
   #stopped = false
@@ -77,7 +77,7 @@ export class CatchUp implements Catching {
     this.isLag = isLag
   }
 
-  /** For a new subscription. It begins with `join`. */
+  /** For a new subscription. It starts with `join`. */
   static start(
     environment: HubEnvironment,
     subscription: CatchingSubscription,
@@ -90,7 +90,7 @@ export class CatchUp implements Catching {
     return catchUp
   }
 
-  /** For a subscription that was live, and is complete up to `position`. */
+  /** For a subscription that was live and is complete up to `position`. */
   static lag(
     environment: HubEnvironment,
     subscription: CatchingSubscription,
@@ -116,7 +116,7 @@ export class CatchUp implements Catching {
     return this.#waitsFor === 'broker'
   }
 
-  /** The broker has the selector before anything is read, so an event published meanwhile is not lost. */
+  /** The broker confirms the selector before the first read, so no event in between is lost. */
   async join(): Promise<void> {
     const { broker, ready } = this.#environment
     const selector = this.#selector
@@ -127,12 +127,12 @@ export class CatchUp implements Catching {
     else this.#proceed()
   }
 
-  /** The hub has reached the position of a parked subscription, or its own is uncertain. */
+  /** The hub has reached the position of a parked subscription, or the position of the hub is uncertain. */
   wake(): void {
     if (this.isParked) this.#proceed()
   }
 
-  /** Waits until the peer is no longer behind, or until the stall watch ends the stream as slow. */
+  /** Waits until the peer has drained, or until the stall watch ends the stream as slow. */
   awaitDrain(): void {
     const { clock, maxLagMs } = this.#environment.options
     const { stream } = this.#subscription
@@ -146,7 +146,9 @@ export class CatchUp implements Catching {
     })
   }
 
-  /** Follows these channels from its position on. A page of the earlier ones is dropped, and so is its read. */
+  /**
+   * Follows these channels from its position on. A page of the earlier channels is dropped, and so is a read of them.
+   */
   select(selector: ChannelSelector): void {
     this.#selector = selector
     this.#follower.select(selector)
@@ -156,7 +158,7 @@ export class CatchUp implements Catching {
     if (this.#waitsFor !== 'decision' && this.#waitsFor !== 'drain') this.#proceed()
   }
 
-  /** Resolves when nothing of the present channels is outstanding, or it was stopped. */
+  /** Resolves when no event of the current channels is outstanding, or after it was stopped. */
   async caughtUp(): Promise<void> {
     while (!this.#stopped && !this.isParked) {
       await new Promise<void>((resolve) => this.#onCaughtUp.push(resolve))
@@ -226,7 +228,7 @@ export class CatchUp implements Catching {
     this.#subscription.readFailed(error, now - this.#failingSince)
   }
 
-  /** The page without the channels that a hook denies; undefined while it is being asked. */
+  /** The page without the channels that a hook denies; undefined while the hook decides. */
   #admitted(next: FollowedPage): Page | undefined {
     const { guard } = this.#subscription
     if (guard === undefined) return next.page
@@ -244,12 +246,15 @@ export class CatchUp implements Catching {
     } catch {
       return
     }
-    // Meanwhile the channels may have changed: the page is of no use then.
+    // The channels may have changed since: the page is then useless.
     if (selector === this.#selector) this.#ready = next
     this.#proceed()
   }
 
-  /** Writes a page and decides what follows. Synchronous throughout: nothing can be handed over in between. */
+  /**
+   * Writes a page and decides on the next step. Synchronous throughout, so the broker cannot hand an event over in
+   * between.
+   */
   #write(next: FollowedPage): number {
     const written = this.#subscription.write(next)
     if (written === undefined) return 0
@@ -258,7 +263,7 @@ export class CatchUp implements Catching {
     else if (next.page.end && this.#follower.isAheadOfHub) this.#park()
     else if (next.page.end && this.#follower.isAtEnd) this.#subscription.goLive()
     else this.#environment.pump.add(this)
-    // Application code comes last: it finds everything in place, and may close the subscription.
+    // Application code comes last: the state is consistent then, and it may close the subscription.
     written.report()
     return written.bytes
   }

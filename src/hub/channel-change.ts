@@ -5,16 +5,16 @@ import type { SubscriptionHost } from './subscription-host.ts'
 export interface ChangingSubscription {
   readonly channels: readonly string[]
   readonly state: string
-  /** Resolves when nothing of its present channels is outstanding, or it is closed. */
+  /** Resolves when no event of its current channels is outstanding, or it is closed. */
   caughtUp(): Promise<void>
-  /** Takes the names and their selector in place of the present ones, which it releases. */
+  /** Replaces the names and their selector, and releases the current ones. */
   replaceChannels(names: readonly string[], selector: ChannelSelector): void
 }
 
-/** The names after a change, given those before it. */
+/** Returns the names after a change for those before it. */
 export type Change = (names: readonly string[]) => readonly string[]
 
-/** Rejects with nothing changed for too few or too many names, and when the broker fails. */
+/** Rejects, with nothing changed, for too few or too many names, and if the broker fails. */
 export async function changeChannels(
   host: Pick<SubscriptionHost<never>, 'assertSelection' | 'broker' | 'directory'>,
   subscription: ChangingSubscription,

@@ -7,26 +7,29 @@ import type { Guard } from './guard.ts'
 import type { Gap } from './notice.ts'
 import type { Outlet } from './subscriber.ts'
 
-/** A live subscription as the fan-out sees it. */
+/** The part of a live subscription that the fan-out uses. */
 export interface LiveSubscription {
   readonly form: FrameForm
   /** Its place in the row of its selector, so that leaving costs nothing. */
   place: number
-  /** Decides on each channel that a pattern of it stands for. Absent = it receives all that it asked for. */
+  /** Decides on each channel that a pattern matches. Absent: it receives all its channels. */
   readonly guard: Guard | undefined
-  /** Where its events go. */
+  /** The target of its events. */
   readonly outlet: Outlet
-  /** Whether its peer is so far behind that it must not be written to now. */
+  /** Whether its peer lags so far that it must not be written to now. */
   isBehind(): boolean
-  /** Ends its being live, because its peer is behind. */
+  /** It is no longer live, because its peer lags. */
   fallBehind(): void
-  /** Ends its being live: it is complete only up to `position`, and catches up from there. */
+  /** It is no longer live: it is complete only up to `position`, and catches up from there. */
   catchUpFrom(position: Cursor): void
   /** A gap was written to it. */
   told(gap: Gap): void
 }
 
-/** The live subscriptions of one selector and form, and beside them, place by place, what a fan-out touches of each. */
+/**
+ * The live subscriptions of one selector and form, and in a second array, at the same places, the objects that a
+ * fan-out touches.
+ */
 export class Row {
   readonly members: LiveSubscription[] = []
   readonly outlets: Outlet[] = []
@@ -37,7 +40,7 @@ export class Row {
     this.outlets.push(subscription.outlet)
   }
 
-  /** The last one takes the place that becomes free. */
+  /** The last one moves to the free place. */
   leave(subscription: LiveSubscription): void {
     const { place } = subscription
     if (this.members[place] !== subscription) return
@@ -50,12 +53,12 @@ export class Row {
   }
 }
 
-/** Somebody in this process who waits for the next event; `undefined` when there will be none. */
+/** Wakes a reader in this process that waits for the next event; `undefined` when no event will follow. */
 export type Wake = (previous: Cursor | undefined) => void
 
 /**
- * A set of channels and patterns that somebody has subscribed to. Everyone with the same set shares one object: it is
- * the unit of fan-out, and what brokers count.
+ * A set of channels and patterns with at least one subscriber. Subscribers with the same set share one object: it is
+ * the unit of fan-out, and brokers count subscriptions by it.
  */
 export class ChannelSelector implements Selector {
   readonly key: string
@@ -63,17 +66,20 @@ export class ChannelSelector implements Selector {
   readonly channels: readonly string[]
   readonly patterns: readonly string[]
   readonly #exact: ReadonlySet<string>
-  /** The patterns; undefined where there are none. */
+  /** The patterns; undefined without any. */
   readonly #tree: PatternTree<true> | undefined
-  /** How many hold it: subscriptions in any state and readers in process. It goes with the last. */
+  /** The number of its holders: subscriptions in any state, and readers. The last one removes it. */
   holders = 0
   /** Subscriptions that have written their first block, live or catching up. */
   subscriptions = 0
-  /** Those of them for which each channel of a pattern is decided on its own. */
+  /** The subscriptions among them for which each channel of a pattern is decided separately. */
   readonly restricted = new Set<LiveSubscription>()
-  /** Live subscriptions that hear all of it, by form. Their position is the hub's own, so being live costs nothing. */
+  /**
+   * Live subscriptions that receive all its channels, by form. Their position is the hub's own, so being live costs
+   * nothing.
+   */
   readonly rows: Record<FrameForm, Row> = { plain: new Row(), envelope: new Row() }
-  /** Live subscriptions for which each channel of a pattern is decided by itself. */
+  /** Live subscriptions for which each channel of a pattern is decided separately. */
   readonly guarded = new Set<LiveSubscription>()
   readonly waiting = new Set<Wake>()
   /** Its part of the batch that is being fanned out; empty at all other times. */
@@ -93,7 +99,7 @@ export class ChannelSelector implements Selector {
     return this.#exact.has(channel) || this.#tree?.has(channel) === true
   }
 
-  /** Whether the channel was asked for by its own name. */
+  /** Whether the selector has the channel by its own name. */
   includes(channel: string): boolean {
     return this.#exact.has(channel)
   }
@@ -112,14 +118,14 @@ export class ChannelSelector implements Selector {
   }
 }
 
-/** The selectors in use, by what they contain and by the channels they match. */
+/** The selectors in use, by their names and by the channels that they match. */
 export class ChannelDirectory {
   readonly #selectors = new Map<string, ChannelSelector>()
   readonly #byChannel = new Map<string, Set<ChannelSelector>>()
   readonly #byPattern = new PatternTree<Set<ChannelSelector>>()
   #patterns = 0
 
-  /** The selector of these names, each once. To be given back with `release`. */
+  /** The selector of these names, without duplicates. Return it with `release`. */
   acquire(names: readonly string[]): ChannelSelector {
     const key = [...names].sort().join(' ')
     let selector = this.#selectors.get(key)
@@ -138,7 +144,7 @@ export class ChannelDirectory {
     for (const name of selector.names) this.#leave(name, selector)
   }
 
-  /** Calls `visit` with every selector that matches; with one that matches by two of its patterns, twice. */
+  /** Calls `visit` with every selector that matches; twice for a selector with two matching patterns. */
   match(channel: string, visit: (selector: ChannelSelector) => void): void {
     const exact = this.#byChannel.get(channel)
     if (exact !== undefined) for (const selector of exact) visit(selector)
@@ -148,7 +154,7 @@ export class ChannelDirectory {
     })
   }
 
-  /** How many channels and patterns somebody has subscribed to by name. */
+  /** The number of different channels and patterns with a subscriber. */
   get size(): number {
     return this.#byChannel.size + this.#patterns
   }

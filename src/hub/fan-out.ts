@@ -7,15 +7,18 @@ import { type Gap, gapNotice } from './notice.ts'
 
 const FORMS: readonly FrameForm[] = ['plain', 'envelope']
 
-/** Who could not be kept live by a batch. */
+/** The subscriptions that a batch could not keep live. */
 export interface FanOutResult {
-  /** Written to, but too far behind now: complete up to the end of the batch. */
+  /** They received the batch, but lag too far now: they are complete up to its end. */
   readonly behind: LiveSubscription[]
-  /** Not written to, because of a channel that nobody has decided on: complete up to the position before the batch. */
+  /**
+   * They did not receive the batch, because one of its channels is undecided: they are complete up to the position
+   * before it.
+   */
   readonly undecided: LiveSubscription[]
   /** Events written, once for each subscription. */
   readonly delivered: number
-  /** Gaps written, for what the broker could not hand over. */
+  /** Gaps that were written for events that the broker could not hand over. */
   readonly gaps: readonly WrittenGap[]
 }
 
@@ -30,11 +33,12 @@ interface Result extends FanOutResult {
 }
 
 /**
- * Writes a batch to every live subscription it concerns. For each selector its frames are joined once, in the order of
- * the log and whatever their channel, and written in one go: written channel by channel, the IDs on a stream would go
+ * Writes a batch to every live subscription of its channels. For each selector the frames are joined once, in the order
+ * of the log across all channels, and written together. Written channel by channel, the IDs on a stream would go
  * backwards, and a cut in between would lose events.
  *
- * Nothing here runs foreign code, and nobody enters or leaves a row meanwhile: the caller does that with the result.
+ * Nothing here runs third-party code, and no subscription enters or leaves a row during it: the caller applies the
+ * result.
  */
 export function fanOut(
   directory: ChannelDirectory,
@@ -47,7 +51,7 @@ export function fanOut(
   const touch = (selector: ChannelSelector) => {
     const { hits } = selector
     if (hits.length === 0) touched.push(selector)
-    // A stream that matches by two of its patterns hears an event once.
+    // A stream with two matching patterns receives an event once.
     if (hits.at(-1) !== item) hits.push(item)
   }
   for (item of batch) {
@@ -57,7 +61,8 @@ export function fanOut(
   try {
     for (const selector of touched) deliver(selector, previous, result)
   } finally {
-    // Whatever happens, the next batch finds every selector without hits: one with hits would never be served again.
+    // In every outcome, the next batch must find every selector without hits: a selector with hits would never be
+    // served again.
     for (const { hits } of touched) hits.length = 0
   }
   return result
@@ -78,7 +83,9 @@ function deliver(selector: ChannelSelector, previous: Cursor, result: Result): v
   waiting.clear()
 }
 
-/** The loop that the cost of a delivery is decided in: it touches the outlet, and nothing else unless that says no. */
+/**
+ * The loop that decides the cost of a delivery: it touches the outlet, and other objects only if `write` returns false.
+ */
 function writeRow({ outlets, members }: Row, frame: Frame, behind: LiveSubscription[]): void {
   for (let i = 0; i < outlets.length; i++) {
     if (!outlets[i]!.write(frame) && members[i]!.isBehind()) behind.push(members[i]!)
@@ -108,7 +115,7 @@ function deliverGuarded(
   for (const gap of gaps) result.gaps.push({ subscription, gap })
 }
 
-/** The loss without the channels that are denied; false when nothing is left, undefined when one is undecided. */
+/** The loss without denied channels; false if no channel is left, undefined if one is undecided. */
 function admittedLoss(loss: Loss, subscription: LiveSubscription, selector: ChannelSelector): Loss | false | undefined {
   const admitted: string[] = []
   for (const channel of loss.channels) {
@@ -139,7 +146,7 @@ function join(
   return frames.length === 1 ? frames[0]! : Frame.join(frames)
 }
 
-/** A loss that begins before the previous top is reported at the place where it became known: IDs never go back. */
+/** A loss that begins before the previous top is reported at the current place: IDs never go back. */
 export function placeLosses(batch: readonly (StoredEvent | Loss)[], previous: Cursor): readonly (StoredEvent | Loss)[] {
   let { seq } = previous
   return batch.map((item) => {

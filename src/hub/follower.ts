@@ -7,38 +7,38 @@ import { PAGE } from './reads.ts'
 
 /** The request of a new subscriber. */
 export interface Start {
-  /** Where to resume: the text of a cursor; `''` = at the end of the log. */
+  /** The position to resume from, as the text of a cursor; `''` = the end of the log. */
   readonly after: string
-  /** Kept events of each channel to begin with where there is no usable position. */
+  /** The number of kept events of each channel to start with if there is no usable position. */
   readonly rewind: number
 }
 
-/** A page of the log, and how it follows on the position before it. */
+/** A page of the log, and its relation to the position before it. */
 export interface FollowedPage {
   readonly page: Page
   /** The fault of that position, if it has one. */
   readonly status: 'ok' | Fault
   /** That position, as the subscriber gave it. */
   readonly from: string
-  /** The page holds the latest events of each channel, and not those after a position. */
+  /** The page has the latest events of each channel, not those after a position. */
   readonly isRewind: boolean
 }
 
 /**
- * Follows the log for one subscriber: from a start, by pages, to the end. The first page comes from a read, and so does
- * each page until a read has reached the end of the log; from there on memory serves, at once.
+ * Follows the log for one subscriber: from a start, page by page, to the end. The first page comes from a read, and so
+ * does each page until a read has reached the end of the log. From there on memory serves, at once.
  */
 export class Follower {
   readonly #environment: Pick<HubEnvironment, 'tail' | 'reads'>
   #selector: ChannelSelector
   /** Present until the first page was taken. */
   #start: Start | undefined
-  /** The subscriber has everything up to here; undefined = the end of the log at the first read. */
+  /** The subscriber is complete up to here; undefined = the end of the log at the first read. */
   #position: Cursor | undefined
   /**
-   * The last read reached the end of the log, so memory can serve the events since: it has all of them, and every loss up
-   * to there was reported. In the middle of a read neither holds: memory may even have an event that the log has lost,
-   * and would hide a loss before it that only the read reports.
+   * The last read reached the end of the log, so memory can serve the later events: it has all of them, and every
+   * earlier loss was reported. During a read neither is true: memory may have an event that the log has lost, and would
+   * hide an earlier loss that only the read reports.
    */
   #reachedEnd = false
 
@@ -59,7 +59,7 @@ export class Follower {
     return new Follower(environment, selector, start, parseCursor(start.after))
   }
 
-  /** For a subscriber that was live, and has everything up to `position`. */
+  /** For a subscriber that was live and is complete up to `position`. */
   static resume(
     environment: Pick<HubEnvironment, 'tail' | 'reads'>,
     selector: ChannelSelector,
@@ -74,18 +74,18 @@ export class Follower {
     return this.#position
   }
 
-  /** Whether all events are read that the hub has handed over, and no loss can be hidden among them. */
+  /** Whether every event that was handed over has been read, without a hidden loss among them. */
   get isAtEnd(): boolean {
     const { top } = this.#environment.tail
     return this.#reachedEnd && (isSame(this.#position!, top) || isAhead(this.#position!, top))
   }
 
-  /** Whether a read overtook the hub: the broker has not handed over everything up to the position yet. */
+  /** Whether a read overtook the hub: the broker has not handed over every event up to the position yet. */
   get isAheadOfHub(): boolean {
     return this.#reachedEnd && isAhead(this.#position!, this.#environment.tail.top)
   }
 
-  /** The next page from memory; undefined where memory does not reach. */
+  /** The next page from memory; undefined if memory does not reach back that far. */
   recent(): FollowedPage | undefined {
     if (!this.#reachedEnd) return undefined
     const page = this.#environment.tail.read(this.#position!, this.#selector, PAGE)
@@ -110,18 +110,18 @@ export class Follower {
     return this.#follow(page, fault, isRewind)
   }
 
-  /** The subscriber has this page. */
+  /** The subscriber has received this page. */
   advance({ page }: FollowedPage): void {
     this.#position = page.upto
     this.#start = undefined
   }
 
-  /** The subscriber has everything up to `position` and, unlike before, perhaps nothing after it. */
+  /** The subscriber is complete up to `position`, and may lack later events. */
   moveTo(position: Cursor): void {
     this.#position = position
   }
 
-  /** Follows these channels from here on. Memory may lack what was published to them before. */
+  /** Follows these channels from here on. Memory may lack their earlier events. */
   select(selector: ChannelSelector): void {
     this.#selector = selector
     this.#reachedEnd = false

@@ -3,17 +3,17 @@ import { isPattern } from '../channel-name.ts'
 import type { Clock } from '../clock.ts'
 import { withinTime } from './time-limit.ts'
 
-/** What a hook says of one channel. */
+/** The verdict of a hook on one channel. */
 export interface Decision {
   readonly allowed: boolean
   /** When the permission ends, in milliseconds of the wall clock; undefined = never. */
   readonly until?: number | undefined
 }
 
-/** Decides whether a subscriber may hear one channel that a pattern of it stands for. */
+/** Decides whether a subscriber may receive one channel that a pattern matches. */
 export type Authorize = (channel: string) => Promise<Decision>
 
-/** The channels of a subscription, without those that only a pattern of it stands for. */
+/** The channels of a subscription by name, without those that only a pattern matches. */
 export interface AskedChannels {
   includes(channel: string): boolean
 }
@@ -21,18 +21,18 @@ export interface AskedChannels {
 const NONE: AskedChannels = { includes: () => false }
 
 const MAX_DECISIONS = 1_000
-/** How long a hook may take. */
+/** The time limit of a hook. */
 export const HOOK_TIME_LIMIT_MS = 10_000
-/** Hooks that are asked at a time. */
+/** The number of hook calls at a time. */
 const MAX_ASKED = 16
 
-/** The decisions of one subscription on the channels of its patterns, the least recently used forgotten first. */
+/** The decisions of one subscription on the channels of its patterns. The least recently used are forgotten first. */
 export class Guard {
   readonly #authorize: Authorize
   readonly #clock: Clock
   readonly #decisions = new Map<string, boolean>()
   readonly #onAllowed: (decision: Decision) => void
-  /** The channels of the subscription now. */
+  /** The current channels of the subscription. */
   asked: AskedChannels = NONE
 
   /** `onAllowed` receives each permission, because it may have an end. */
@@ -44,7 +44,7 @@ export class Guard {
 
   /** Whether the subscription may receive this channel; undefined until the hook has decided. */
   admits(channel: string): boolean | undefined {
-    // A channel that was asked for by its own name was decided with the request; a pattern is reported as asked for.
+    // A channel with its own name was decided with the request; a pattern is reported under its own name.
     if (isPattern(channel) || this.asked.includes(channel)) return true
     const decision = this.#decisions.get(channel)
     if (decision !== undefined) {
@@ -54,7 +54,10 @@ export class Guard {
     return decision
   }
 
-  /** Asks for each of the channels that is undecided. Rejects when the hook throws or takes over 10 s: never skipped. */
+  /**
+   * Asks for a decision on each undecided channel. Rejects if the hook throws or takes over 10 s: a channel is never
+   * skipped.
+   */
   async decide(channels: Iterable<string>): Promise<void> {
     const undecided = new Set([...channels].filter((channel) => !this.#decisions.has(channel))).values()
     const askInTurn = async () => {
@@ -75,12 +78,12 @@ export class Guard {
   }
 }
 
-/** Every channel, or pattern, that a page speaks of. */
+/** Every channel, or pattern, in a page. */
 export function channelsOf(page: Page): readonly string[] {
   return page.items.flatMap((item) => (isLoss(item) ? item.channels : item.channel))
 }
 
-/** A page without the channels that are not admitted: neither their events nor their losses are anybody else's business. */
+/** A page without the channels that are not admitted: the subscriber receives neither their events nor their losses. */
 export function sieve(page: Page, admits: (channel: string) => boolean): Page {
   if (channelsOf(page).every(admits)) return page
   const items = page.items.flatMap((item) => {

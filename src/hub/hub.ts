@@ -26,11 +26,11 @@ import type { SubscriptionHost } from './subscription-host.ts'
 
 const NO_CHANNELS: Selector = { channels: [], patterns: [], matches: () => false }
 
-/** Joins a log and its subscribers. Knows no HTTP and no concrete broker. */
+/** Joins a log and its subscribers. Knows neither HTTP nor a concrete broker. */
 export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   readonly options: ResolvedHubOptions
   readonly broker: Broker
-  /** What was handed over most recently, and the position of every live subscription. */
+  /** The newest events that were handed over, and the position of every live subscription. */
   readonly tail = new LogTail()
   readonly directory = new ChannelDirectory()
   readonly pump: Pump
@@ -41,10 +41,10 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   readonly #publisher: Publisher
   readonly #emitter = new Emitter()
   readonly #subscriptions = new Set<StreamSubscription>()
-  /** Streams by address, where there are any. */
+  /** The number of streams for each address. */
   readonly #addresses = new Map<string, number>()
   readonly #parked = new Set<StreamSubscription>()
-  /** A batch is being written: what would change the rows, and what is foreign, waits in `#afterwards`. */
+  /** A batch is being written: changes of the rows, and third-party code, wait in `#afterwards`. */
   #fanning = false
   #afterwards: (() => void)[] = []
   #position: { cursor: Cursor; frame: Frame } | undefined
@@ -69,7 +69,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
 
   emit: Emitter['emit'] = (type, ...args) => this.betweenFanOuts(() => this.#emitter.emit(type, ...args))
 
-  /** Publishes events as one group, all or nothing; what is too much for one is refused. */
+  /** Publishes events as one group, all or nothing; a group that is too large is refused. */
   async publish(events: readonly NewEvent[]): Promise<PublishReceipt[]> {
     assertBatch(events)
     this.assertOpen()
@@ -88,8 +88,8 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   }
 
   /**
-   * Subscribes a stream. Resolves once its first block is written, or it has ended. Rejects with the stream untouched:
-   * a refusal as SseError, what the broker threw otherwise.
+   * Subscribes a stream. Resolves when its first block is written, or it has ended. Rejects with the stream untouched:
+   * with a refusal as SseError, or with the error of the broker.
    */
   async subscribe(stream: Subscriber, request: SubscribeRequest): Promise<Subscription> {
     this.assertSelection(request.names)
@@ -98,7 +98,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     const subscription = new StreamSubscription(this, stream, request, this.#nextId())
     if (request.admission?.isRevoked(subscription) === true) {
       subscription.close('revoked')
-      throw new SseError('ERR_SSE_OVERLOADED', 'The permission was revoked while it was asked for: come back.')
+      throw new SseError('ERR_SSE_OVERLOADED', 'The permission was revoked before it was decided. Try again later.')
     }
     this.#subscriptions.add(subscription)
     this.#countAddress(request.address, 1)
@@ -106,7 +106,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     return subscription
   }
 
-  /** A subscription that never began, for a request that was answered otherwise. */
+  /** A subscription that never began, for a request with another answer. */
   closedSubscription(info: unknown): Subscription {
     return closedSubscription(this.#nextId(), info, this.options.clock.now())
   }
@@ -122,8 +122,8 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   }
 
   /**
-   * The end of the log, by a read: nothing that was committed before the call is after it. Not the top of the tail, which
-   * a remote log may be ahead of; and not shared with a read in progress, which may have begun before a commit.
+   * The end of the log, by a read: no event that was committed before the call is after it. The top of the tail would not
+   * do, because a remote log may be ahead of it; nor a shared read, which may have begun before a commit.
    */
   async position(): Promise<string> {
     this.assertOpen()
@@ -132,7 +132,10 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     return formatCursor(upto)
   }
 
-  /** Closes the subscriptions that match, and those to come of requests whose hook is being asked. Returns how many are closed now. */
+  /**
+   * Closes the matching subscriptions, and those of requests whose hook has not answered yet. Returns the number that
+   * are closed now.
+   */
   disconnect(matches: (subscription: Subscription) => boolean): number {
     const chosen = [...this.#subscriptions].filter((subscription) => matches(subscription))
     this.admissions.revoke(matches)
@@ -140,7 +143,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     return chosen.length
   }
 
-  /** Open subscriptions that hear a channel. */
+  /** Open subscriptions that receive a channel. */
   *subscribers(channel: string): Generator<Subscription> {
     for (const subscription of this.#subscriptions) if (subscription.hears(channel)) yield subscription
   }
@@ -178,20 +181,20 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     return this.#closing !== undefined
   }
 
-  /** Throws ERR_SSE_HUB_CLOSED from the moment `close` was called. */
+  /** Throws ERR_SSE_HUB_CLOSED after `close` was called. */
   assertOpen(): void {
     if (this.#closing !== undefined) {
-      throw new SseError('ERR_SSE_HUB_CLOSED', 'The hub is closing: come back later.')
+      throw new SseError('ERR_SSE_HUB_CLOSED', 'The hub is closing. Try again later.')
     }
   }
 
-  /** Throws ERR_SSE_OVERLOADED when there is no room for another stream. */
+  /** Throws ERR_SSE_OVERLOADED if there is no room for another stream. */
   assertRoom(address: string | undefined): void {
     const { maxStreams, maxStreamsPerAddress } = this.options
     const full = maxStreams > 0 && this.#subscriptions.size >= maxStreams
     const mine = address === undefined ? 0 : (this.#addresses.get(address) ?? 0)
     if (!full && !(maxStreamsPerAddress > 0 && mine >= maxStreamsPerAddress)) return
-    const detail = full ? 'All streams are taken: come back later.' : 'All streams of this address are taken.'
+    const detail = full ? 'All streams are taken. Try again later.' : 'All streams of this address are taken.'
     throw new SseError('ERR_SSE_OVERLOADED', detail)
   }
 
@@ -203,7 +206,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     if (names.length > most) {
       throw new SseError(
         'ERR_SSE_TOO_MANY_CHANNELS',
-        `A subscription has at most ${most} channels (maxChannelsPerSubscription).`,
+        `A subscription must have at most ${most} channels (maxChannelsPerSubscription).`,
       )
     }
   }
@@ -274,8 +277,8 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   }
 
   /**
-   * A fault in here is not the broker's: it is reported, and every subscription reads on in the log. Some may get events
-   * of this batch again, with the same IDs; none loses any.
+   * A fault in here does not belong to the broker: it is reported, and every subscription reads on in the log. Some may
+   * receive events of this batch again, with the same IDs; none loses an event.
    */
   #heard(top: Cursor, hear: (previous: Cursor) => void): void {
     const previous = this.tail.top
@@ -287,7 +290,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     }
   }
 
-  /** One step for one subscription: its fault is reported, and the next has its turn. */
+  /** One step for one subscription: its fault is reported, and the next one continues. */
   #attempt(step: () => void): void {
     try {
       step()
@@ -303,7 +306,8 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     const { behind, undecided, delivered, gaps } = this.#fanOut(batch, previous)
     for (const item of batch) if (!isLoss(item)) item.release()
     this.#stats.delivered += delivered
-    // What the batch would have changed comes first, then who fell out of it, then those whom the hub has caught up with.
+    // First the delayed changes, then the subscriptions that are no longer live, then the parked ones that the hub has
+    // reached.
     const afterwards = this.#afterwards
     this.#afterwards = []
     for (const fn of afterwards) this.#attempt(fn)
@@ -350,7 +354,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     const start = clock.monotonic()
     this.#retryMs = retryMs
     const left = () => Math.max(0, timeoutMs - (clock.monotonic() - start))
-    // What was accepted is committed and written to everybody before anybody is sent away.
+    // Accepted events are committed and written to every subscriber before any stream is ended.
     await within(this.#publisher.settled(), left(), clock)
     this.#publisher.abandon()
     for (const reader of [...this.readers]) reader.end()

@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts'
 import { isSseError, SseError } from '../errors.ts'
 
-/** How long the head of a stream waits for the first page; then the client is asked to come back. */
+/** The time that the head of a stream waits for the first page; then the client is asked to reconnect. */
 const FIRST_PAGE_MS = 5_000
 
-/** A subscription before its first block: the request can still be refused. */
+/** A subscription before its first block: its request can still be refused. */
 export class Opening {
-  /** The position that the request asked for. */
+  /** The position in the request. */
   readonly after: string
   /** Settles when the first block is written, the client has left, or the request is refused. */
   readonly begun: Promise<void>
@@ -34,7 +34,7 @@ export class Opening {
     }, FIRST_PAGE_MS)
   }
 
-  /** Something else than the broker is awaited. */
+  /** The subscription waits for something other than the broker. */
   pause(): void {
     this.#clock.clearTimeout(this.#timer)
   }
@@ -50,8 +50,8 @@ export class Opening {
   }
 }
 
-/** The error of a broker as a refusal that passes: a status of 500 would end an EventSource permanently. */
+/** The error of a broker as a temporary refusal: a status of 500 would end an EventSource permanently. */
 export function asRefusal(error: unknown): SseError {
   if (isSseError(error)) return error
-  return new SseError('ERR_SSE_BROKER_UNAVAILABLE', 'The broker failed: come back later.', { cause: error })
+  return new SseError('ERR_SSE_BROKER_UNAVAILABLE', 'The broker failed. Try again later.', { cause: error })
 }

@@ -6,7 +6,7 @@ import { type Gap, gapNotice, type OpenData, openNotice } from './notice.ts'
 import { replayOf } from './replay.ts'
 import type { Subscriber } from './subscriber.ts'
 
-/** A page as it goes over a stream: the notices that belong before its items, and the items. */
+/** A page in its form for a stream: the notices before its items, and the items. */
 export interface PageFrames {
   readonly frames: readonly Frame[]
   readonly bytes: number
@@ -14,7 +14,7 @@ export interface PageFrames {
   readonly gaps: readonly Gap[]
 }
 
-/** `names`: the channels of the subscription. `open`: with the first page only. */
+/** `names`: the channels of the subscription. `open`: only for the first page. */
 export function pageFrames(
   next: FollowedPage,
   form: FrameForm,
@@ -30,7 +30,7 @@ export function pageFrames(
     const { resumed, stream } = open
     const { heartbeatIntervalMs } = stream
     const data = { channels: names, resumed, heartbeatIntervalMs, envelope: form === 'envelope', rewind }
-    // With an id here, a cut before the gap would resume as if nothing had been missing.
+    // With an id here, a cut before the gap would resume without reporting it.
     const id = status === 'ok' ? to : undefined
     notices += openNotice(stream.retryMs, id, data)
   }
@@ -48,7 +48,7 @@ export function pageFrames(
   return { frames, bytes, events: replay.events, gaps }
 }
 
-/** How many events a rewind page has, and whether a channel had earlier ones. */
+/** The number of events of a rewind page, and whether a channel had earlier ones. */
 function rewindOf({ items }: Page): OpenData['rewind'] {
   const seen = new Set<string>()
   let earlier = false

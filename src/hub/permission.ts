@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { Expiry } from './expiry.ts'
 import { type AskedChannels, type Authorize, Guard } from './guard.ts'
 
-/** How long a subscription may go on, and which channels its patterns stand for. */
+/** The end of a subscription's permission, and its decisions on the channels of patterns. */
 export class Permission {
   readonly #clock: Clock
   readonly #authorize: Authorize | undefined
@@ -21,7 +21,7 @@ export class Permission {
     this.#expire(until)
   }
 
-  /** Decides on each channel of the patterns; undefined where each channel is asked for by its own name. */
+  /** Decides on each channel of the patterns; undefined without patterns or without a hook. */
   guard(asked: AskedChannels & { readonly patterns: readonly string[] }): Guard | undefined {
     if (this.#authorize === undefined || asked.patterns.length === 0) return undefined
     this.#guard ??= new Guard(this.#authorize, this.#clock, ({ until }) => this.#expire(until))
@@ -29,7 +29,7 @@ export class Permission {
     return this.#guard
   }
 
-  /** Expires now if its end has passed, although no timer has fired: timers stand still while a machine sleeps. */
+  /** Expires now if the end has passed without a timer: timers stop while a machine sleeps. */
   check(): void {
     this.#expiry.check()
   }

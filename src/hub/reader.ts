@@ -10,19 +10,19 @@ import { gapOf } from './replay.ts'
 /** An event as `events()` yields it. */
 export interface ChannelEvent<Data = unknown, Channel extends string = string> {
   readonly channel: Channel
-  /** The event type; undefined when it has none. */
+  /** The event type; undefined if it has none. */
   readonly event: string | undefined
   readonly id: string
   /** The value that was published. */
   readonly data: Data
 }
 
-/** A loss as `events()` yields it; `gap` tells it from an event. */
+/** A loss as `events()` yields it; `gap` distinguishes it from an event. */
 export interface ChannelGap extends Gap {
   readonly gap: true
 }
 
-/** A hub as its readers see it. */
+/** The part of a hub that its readers use. */
 export interface ReaderHost extends HubEnvironment {
   readonly readers: Set<Reader>
 }
@@ -33,8 +33,8 @@ export interface ReaderInit extends Start {
 }
 
 /**
- * A subscriber in this process. It pulls: what was not asked for stays in the log, so there is no queue to bound, and
- * one that falls behind reads on from history or is told a gap, as everybody is.
+ * A subscriber in this process. It pulls: events that were not requested stay in the log, so it needs no queue. A
+ * reader that falls behind continues from history or receives a gap, like every subscriber.
  */
 export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> {
   readonly #host: ReaderHost
@@ -46,10 +46,10 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
   #ended = false
   /** The broker has the selector. */
   readonly #subscribed: Promise<void>
-  /** And the first page is here: a reader without a position begins where the log ended when the reader was made. */
+  /** Also, the first page has arrived: a reader without a position starts at the end of the log at its creation. */
   readonly #joined: Promise<void>
   #wake: Wake | undefined
-  /** `next` calls are answered one after the other. */
+  /** Calls of `next` are answered one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(host: ReaderHost, init: ReaderInit) {
@@ -58,7 +58,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     this.#selector = host.directory.acquire(init.names)
     this.#follower = Follower.start(host, this.#selector, init)
     host.readers.add(this)
-    // At once, not with the first `next`: what is published from now on is heard.
+    // At once, not with the first `next`: the reader receives events from now on.
     this.#subscribed = host.ready.then(() => host.broker.subscribe(this.#selector))
     this.#joined = this.#subscribed.then(() => this.#read())
     this.#joined.catch(() => {})
@@ -81,7 +81,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     return { done: true, value: undefined }
   }
 
-  /** Ends it: by its consumer, the signal, or the hub. Idempotent. */
+  /** Ends the reader, for its consumer, the signal or the hub. Idempotent. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
@@ -98,7 +98,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
       .then(release)
   }
 
-  /** Its position is that of the hub no longer, but `previous`. */
+  /** Its position is no longer the hub's, but `previous`. */
   suspect(previous: Cursor): void {
     this.#wakeUp(previous)
   }
@@ -121,7 +121,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
         await this.#more()
       }
     } catch (error) {
-      // A loop calls no return() of an iterator that has thrown.
+      // A loop does not call return() on an iterator that has thrown.
       this.end()
       throw error
     }
@@ -135,14 +135,15 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     else this.#take(next)
   }
 
-  /** Until there is an event, or the position of the hub is uncertain. */
+  /** Waits until there is an event, or the position of the hub is uncertain. */
   async #wait(): Promise<void> {
     const previous = await new Promise<Cursor | undefined>((resolve) => {
       this.#wake = resolve
       this.#selector.waiting.add(resolve)
     })
     this.#wake = undefined
-    // It was complete up to there, however long that is ago; never back, where its own read was ahead of the hub.
+    // The reader was complete up to that position, however old it is. It never goes back if its own read was ahead of
+    // the hub.
     if (previous !== undefined && !isAhead(this.#follower.position!, previous)) this.#follower.moveTo(previous)
   }
 

@@ -19,10 +19,12 @@ import type { SubscriptionHost } from './subscription-host.ts'
 /**
  * The subscription of one stream.
  *
- * catching up -> live, and back; any -> closed. It is live while it has no CatchUp and is not closed: its position is that
- * of the hub then. It becomes live only when, in one synchronous step, the page just written was the end of the log and
- * its position equals the hub's. Most subscriptions are live and idle, thousands of them, so an object that only some
- * need, or only for a while, is made when it is needed, and no closure is kept that a method could be instead.
+ * catching up -> live, and back; any -> closed. It is live while it has no CatchUp and is not closed: its position is
+ * then the hub's. It becomes live only when, in one synchronous step, the page just written was the end of the log and
+ * its position equals the hub's.
+ *
+ * Thousands of subscriptions are live and idle. So an object that only some need, or only for a while, is made on
+ * demand, and no closure is kept where a method would do.
  */
 export class StreamSubscription
   implements Subscription, LiveSubscription, SubscriberOwner, CatchingSubscription, ChangingSubscription
@@ -31,7 +33,7 @@ export class StreamSubscription
   readonly info: unknown
   readonly form: FrameForm
   readonly stream: Subscriber
-  /** The address that it counts for, where streams are counted by address. */
+  /** The address that it counts for, if streams are counted by address. */
   readonly address: string | undefined
   place = -1
   resumed = false
@@ -39,17 +41,17 @@ export class StreamSubscription
   readonly #since: number
   #names: readonly string[]
   #selector: ChannelSelector
-  /** Until the first block is written. */
+  /** Present until the first block is written. */
   #opening: Opening | undefined
-  /** While it is not live. */
+  /** Present while it is not live. */
   #catchUp: CatchUp | undefined
-  /** Where it ended, as text; undefined while it is not closed. */
+  /** Its last position, as text; undefined while it is not closed. */
   #closedAt: string | undefined
   /** Bytes that may wait before it is no longer live. */
   #highWaterMark = 0
   /** The hub's position at the last heartbeat. */
   #told: Cursor | undefined
-  /** Where it has an end, or a hook decides on channels. */
+  /** Present if the permission has an end, or a hook decides on channels. */
   readonly #permission: Permission | undefined
   /** Settles with the last change of the channels. */
   #changing: Promise<void> | undefined
@@ -104,7 +106,10 @@ export class StreamSubscription
   close(reason: CloseReason = 'server'): void {
     if (this.#isClosed()) return
     if (this.#opening === undefined) this.stream.close(reason)
-    else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'The subscription ended before its first event: come back.'))
+    else
+      this.#refuse(
+        new SseError('ERR_SSE_OVERLOADED', 'The subscription ended before its first event. Try again later.'),
+      )
   }
 
   // -- its beginning, and its end --
@@ -112,7 +117,7 @@ export class StreamSubscription
   /** Resolves when the first block is written or the client has left. Rejects, with the stream untouched, if refused. */
   start(): Promise<void> {
     const opening = this.#opening!
-    // First of all: the client may leave during every await that follows.
+    // First: the client may leave during every following await.
     try {
       this.stream.claim(this)
     } catch (error) {
@@ -135,7 +140,7 @@ export class StreamSubscription
     }
   }
 
-  /** Closes it before its first block, with the stream untouched, so that the request can still be answered. */
+  /** Closes it before its first block, without touching the stream, so that the request can still be answered. */
   #refuse(error: unknown): void {
     if (this.#isClosed()) return
     this.stream.release(this)
@@ -162,7 +167,7 @@ export class StreamSubscription
     opening?.end()
   }
 
-  /** A call, because it changes during an await. */
+  /** A function, because the state changes during an await. */
   #isClosed(): boolean {
     return this.#closedAt !== undefined
   }
@@ -203,7 +208,7 @@ export class StreamSubscription
     return this.#selector.matches(channel) && this.guard?.admits(channel) !== false
   }
 
-  /** The position of a parked one, for the hub to compare with its own. */
+  /** The position of a parked subscription, to compare with the hub's. */
   get parkedAt(): Cursor | undefined {
     return this.#catchUp?.isParked ? this.#catchUp.position : undefined
   }
@@ -218,7 +223,7 @@ export class StreamSubscription
   // -- CatchingSubscription --
 
   async decide(channels: readonly string[]): Promise<void> {
-    // The hook has a time limit of its own.
+    // The hook has its own time limit.
     this.#opening?.pause()
     try {
       await this.guard!.decide(channels)
@@ -280,7 +285,7 @@ export class StreamSubscription
     try {
       if (!this.stream.commit(first)) this.#leave('client')
     } catch (error) {
-      // The request was answered otherwise.
+      // The request was answered in another way.
       this.#refuse(error)
     }
     if (this.#isClosed()) return
@@ -312,7 +317,7 @@ export class StreamSubscription
   }
 
   replaceChannels(names: readonly string[], selector: ChannelSelector): void {
-    // In one synchronous step: the position is taken, and from there on the new selector is read.
+    // In one synchronous step: the new selector is read from the current position on.
     const old = this.#selector
     const catchUp = this.#catchUp ?? this.#demote(this.#host.tail.top)
     this.#count(old, -1)

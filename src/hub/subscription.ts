@@ -4,27 +4,29 @@ import type { CloseReason } from '../errors.ts'
 /** One subscriber: a position in the log and a set of channels. */
 export interface Subscription {
   readonly id: string
-  /** The `info` that `subscribe` was given, or that the router's hook returned: to recognise the subscription by. */
+  /** The `info` that `subscribe` was given, or that the router's hook returned, to identify the subscription. */
   readonly info: unknown
-  /** When it was made. */
+  /** The time of its creation. */
   readonly since: Date
-  /** The channels and patterns it was made with, and those added since. */
+  /** The channels and patterns that it was made with, and those added since. */
   readonly channels: readonly string[]
   /** Everything up to this event ID has been sent. */
   readonly position: string
-  /** Whether the position it came with was accepted. Trimmed gaps may have followed nevertheless. */
+  /** Whether the position of the client was accepted. Trimmed gaps may have followed anyway. */
   readonly resumed: boolean
   readonly state: 'replaying' | 'live' | 'lagging' | 'closed'
 
   /**
-   * Adds channels or patterns, which start at the position of the stream. Resolves when the broker hands them over;
-   * rejects, with nothing changed, for bad names and too many of them (ERR_SSE_CHANNEL_NAME, ERR_SSE_TOO_MANY_CHANNELS).
+   * Adds channels or patterns, which start at the position of the stream. Resolves when the broker hands them over.
+   * Rejects, with nothing changed, for invalid names and for too many of them (ERR_SSE_CHANNEL_NAME,
+   * ERR_SSE_TOO_MANY_CHANNELS).
    */
   add(channels: ChannelSelection): Promise<void>
 
   /**
-   * Removes channels or patterns, as they were asked for; at least one stays (ERR_SSE_CHANNEL_REQUIRED). Resolves when
-   * they are gone: a subscription that is catching up first receives what it still lacks of them, or the gap.
+   * Removes channels or patterns, by their names in the subscription; at least one must stay
+   * (ERR_SSE_CHANNEL_REQUIRED). Resolves when they are removed: a subscription that is catching up first receives their
+   * outstanding events, or the gap.
    */
   remove(channels: ChannelSelection): Promise<void>
 
@@ -32,7 +34,7 @@ export interface Subscription {
   close(reason?: CloseReason): void
 }
 
-/** A subscription that never began, for a request that was answered otherwise. */
+/** A subscription that never began, for a request with another answer. */
 export function closedSubscription(id: string, info: unknown, now: number): Subscription {
   return {
     id,

@@ -1,5 +1,5 @@
 /**
- * A position in a log: everything up to and including `seq` of this life of the log has been seen. One number is a
+ * A position in a log: everything up to and including `seq` of this life of the log was received. One number is a
  * complete position for any number of channels, because the order of `seq` is the order of delivery on every stream.
  */
 export interface Cursor {
@@ -13,12 +13,12 @@ const EPOCH_LENGTH = 6
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const CURSOR = /^([0-9A-Za-z]{6})\.(0|[1-9a-z][0-9a-z]{0,10})$/
 
-/** The event ID of a position. Its characters need no CORS preflight and survive a header and a query as they are. */
+/** The event ID of a position. Its characters need no CORS preflight, and survive a header and a query unchanged. */
 export function formatCursor(cursor: Cursor): string {
   return `${cursor.epoch}.${cursor.seq.toString(36)}`
 }
 
-/** The position an event ID stands for; undefined when it is none of ours. Strict: one text for each position. */
+/** The position of an event ID; undefined if it is not an ID of a hub. Strict: one text for each position. */
 export function parseCursor(id: string): Cursor | undefined {
   const match = CURSOR.exec(id)
   if (match === null) return undefined
@@ -40,7 +40,7 @@ export function newEpoch(): string {
   let epoch = ''
   while (epoch.length < EPOCH_LENGTH) {
     for (const byte of crypto.getRandomValues(new Uint8Array(16))) {
-      // 248 = 4 * 62: the bytes above would make some characters likelier than others.
+      // 248 = 4 * 62: bytes from there on would make some characters more likely than others.
       if (byte < 248 && epoch.length < EPOCH_LENGTH) epoch += ALPHABET[byte % 62]
     }
   }
