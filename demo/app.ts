@@ -49,7 +49,8 @@ const broker = brokerOf(HUB_BROKER, {
     'ballast.*': { maxEvents: 2_000 },
   },
 })
-if (broker === undefined) fail(`HUB_BROKER is ${JSON.stringify(HUB_BROKER)}: 'memory', or 'sqlite:' and a file.`)
+if (broker === undefined)
+  fail(`HUB_BROKER is ${JSON.stringify(HUB_BROKER)}: 'memory', 'sqlite:' and a file, or the URL of a Redis server.`)
 const hub = new ChannelHub<Channels>({ broker, maxStreams: 10_000 })
 
 let state: 'starting' | 'up' | 'draining' = 'starting'

@@ -12,6 +12,8 @@ export interface PublisherHost {
   readonly faults: number
   /** At most this long between two events. Default: as fast as they are acknowledged, but for a short rest now and then. */
   readonly pauseMs?: number
+  /** Each event is sent once, without a key: where the answer is missing, it may be in the log or not. */
+  readonly keyless?: boolean
 }
 
 /** Publishes one event after the other over HTTP, and repeats each with its key until it knows that it is in the log. */
@@ -75,6 +77,7 @@ export class Publisher {
       } catch {
         await sleep(10 + this.#host.random() * 40)
       }
+      if (this.#host.keyless === true) break
     }
     publication.afterFaults = this.#host.faults
     return publication
@@ -84,7 +87,10 @@ export class Publisher {
   async #attempt(channel: string, uid: string): Promise<string | undefined> {
     const answer = await fetch(`${this.#host.url}/channels/${channel}`, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': `"${uid}"` },
+      headers: {
+        'Content-Type': 'application/json',
+        ...(this.#host.keyless !== true && { 'Idempotency-Key': `"${uid}"` }),
+      },
       body: JSON.stringify({ uid, channel }),
       signal: AbortSignal.timeout(ATTEMPT_MS),
     })

@@ -6,7 +6,7 @@ import { Publisher } from './publisher.ts'
 import type { LogEntry, Story } from './story.ts'
 import { Subscriber } from './subscriber.ts'
 
-const CHANNELS = ['a', 'b', 'c.d'] as const
+export const CHANNELS = ['a', 'b', 'c.d'] as const
 const PUBLISHERS = 8
 
 export interface Plan {
@@ -81,7 +81,11 @@ export async function run({ broker, seed, faults, loadMs }: Plan): Promise<Story
 }
 
 /** Liveness: a new event reaches every listener, or, after a gap, the next one does. */
-async function reachEverybody(probe: Publisher, subscribers: readonly Subscriber[], after: string): Promise<void> {
+export async function reachEverybody(
+  probe: Publisher,
+  subscribers: readonly Subscriber[],
+  after: string,
+): Promise<void> {
   for (const channel of CHANNELS) {
     const listeners = subscribers.filter(({ channels }) => channels.includes(channel))
     let reached = false

@@ -11,6 +11,7 @@ export class Subscriber implements Subscription {
   /** How many connections have got their `hub.open`. */
   opened = 0
   readonly #url: () => string
+  readonly #asked: readonly string[]
   readonly #abort = new AbortController()
   readonly #uids = new Set<string>()
   #running: Promise<void> | undefined
@@ -18,10 +19,12 @@ export class Subscriber implements Subscription {
   #away: { readonly over: Promise<void>; readonly end: () => void } | undefined
   #waiting: (() => void)[] = []
 
-  constructor(url: () => string, name: string, channels: readonly string[]) {
+  /** `asked`: names and patterns that stand for `channels`. */
+  constructor(url: () => string, name: string, channels: readonly string[], asked = channels) {
     this.#url = url
     this.name = name
     this.channels = channels
+    this.#asked = asked
   }
 
   start(): void {
@@ -77,7 +80,7 @@ export class Subscriber implements Subscription {
   }
 
   async #connect(): Promise<void> {
-    const query = this.channels.map((channel) => `channel=${channel}`).join('&')
+    const query = this.#asked.map((channel) => `channel=${channel}`).join('&')
     const sent = this.lastEventId
     const answer = await fetch(`${this.#url()}/channels?${query}`, {
       headers: { Accept: 'text/event-stream', ...(sent !== '' && { 'Last-Event-ID': sent }) },
