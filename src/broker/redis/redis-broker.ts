@@ -5,6 +5,7 @@ import type { Broker, BrokerListener, Group, Outcome, Page, PageLimit, Selector 
 import { Appends } from './appends.ts'
 import { closed, LinkEnded, unavailable } from './failure.ts'
 import { Feed } from './feed.ts'
+import { Ingest } from './ingest.ts'
 import { Interest } from './interest.ts'
 import type { Link } from './link.ts'
 import { Links } from './links.ts'
@@ -34,6 +35,8 @@ export interface RedisBrokerStats {
   readonly holes: number
   /** Batches that were sent again because a connection had ended before the answer. */
   readonly repeated: number
+  /** Entries of the ingest stream that were no events, and that this node set aside. */
+  readonly malformed: number
   /** The duration of the last request, in milliseconds. */
   readonly roundTripMs: number
 }
@@ -52,6 +55,7 @@ export class FleetBroker implements RedisBroker {
   readonly #interest: Interest
   readonly #waits: SubscribeWaits
   readonly #links: Links
+  readonly #ingest: Ingest
   #feed: Feed | undefined
   readonly #selectors = new Map<Selector, number>()
   #starting: Promise<Cursor> | undefined
@@ -83,6 +87,7 @@ export class FleetBroker implements RedisBroker {
         this.#interest.leave()
       },
     })
+    this.#ingest = new Ingest(settings, this.#appends, this.#links)
   }
 
   async start(listener: BrokerListener): Promise<Cursor> {
@@ -142,6 +147,7 @@ export class FleetBroker implements RedisBroker {
       suspects: this.#feed?.suspects ?? 0,
       holes: this.#feed?.holes ?? 0,
       repeated: this.#appends.repeated,
+      malformed: this.#ingest.malformed,
       roundTripMs: this.#roundTripMs,
     }
   }
@@ -154,6 +160,7 @@ export class FleetBroker implements RedisBroker {
   async #start(): Promise<Cursor> {
     try {
       await this.#links.start()
+      if (this.#settings.ingest) void this.#ingest.run()
       return this.#feed!.received
     } catch (error) {
       this.#links.close()
@@ -164,6 +171,7 @@ export class FleetBroker implements RedisBroker {
 
   async #close(): Promise<void> {
     this.#waits.close()
+    this.#ingest.close()
     await this.#starting?.catch(() => {})
     await this.#appends.close()
     this.#feed?.close()
