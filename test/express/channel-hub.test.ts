@@ -259,7 +259,7 @@ describe('position', () => {
     await events.return!()
   })
 
-  it('comes from a read, which may be ahead of what was handed over', async () => {
+  it('comes from a read, which may be ahead of the events handed over', async () => {
     const end = { epoch: 'abcdef', seq: 99 }
     const read = vi.fn(async () => ({ status: 'ok' as const, from: end, items: [], upto: end, end: true }))
     const hub = makeHub(five.lib, { broker: brokerWith({ read }) })
