@@ -36,7 +36,7 @@ async function post(url: string, channel: string, text: string): Promise<string>
 describe.skipIf(REDIS_MISSING)('a fleet', () => {
   const on = serverOfFile()
 
-  it('hears on all nodes what is published on one', async () => {
+  it('delivers an event of one node on all nodes', async () => {
     const prefix = newPrefix()
     const [a, b] = [await node(on.url, { prefix }), await node(on.url, { prefix })]
     const streams = await Promise.all(
@@ -50,7 +50,7 @@ describe.skipIf(REDIS_MISSING)('a fleet', () => {
     }
   })
 
-  it('resumes on another node from the same ID, with what was missed in between', async () => {
+  it('resumes on another node from the same ID, with the missed events', async () => {
     const prefix = newPrefix()
     const [a, b] = [await node(on.url, { prefix }), await node(on.url, { prefix })]
     const first = await openStream(a.url, '/channels/news')
@@ -102,7 +102,7 @@ describe.skipIf(REDIS_MISSING)('a fleet', () => {
     expect(a.broker.stats()).toMatchObject({ state: 'live', suspects: 0, holes: 0 })
   })
 
-  it('goes on over a Unix socket, as processes of one machine do', async () => {
+  it('works over a Unix socket', async () => {
     const server = await serverOfTest()
     const prefix = newPrefix()
     const client = createClient({ socket: { path: server.socket, tls: false } })
@@ -135,7 +135,7 @@ describe.skipIf(REDIS_MISSING)('a fleet', () => {
     stream.drop()
   })
 
-  it('tells a client what the server has lost', async () => {
+  it('reports events that the server has lost as a gap', async () => {
     const server = await serverOfTest()
     const prefix = newPrefix()
     const a = await node(server.url, { prefix })
@@ -154,7 +154,7 @@ describe.skipIf(REDIS_MISSING)('a fleet', () => {
   })
 })
 
-it.skipIf(REDIS_MISSING)('a hub whose server does not come says so', { timeout: 20_000 }, async () => {
+it.skipIf(REDIS_MISSING)('a hub without a reachable server rejects ready()', { timeout: 20_000 }, async () => {
   const server = await RedisServer.start()
   await server.stop()
   const hub = new ChannelHub({ broker: redisBroker({ client: createClient({ url: server.url }) }) })
