@@ -3,8 +3,9 @@ import type { Group, Outcome } from '../broker.ts'
 import { type Appendix, encodeBatch } from './batch.ts'
 import { closed, isElsewhere, isRefusal, LinkEnded, unavailable, unknown } from './failure.ts'
 import type { RedisBrokerSettings } from './options.ts'
-import { outcomesOf } from './receipts.ts'
+import { endOf, outcomesOf } from './receipts.ts'
 import { append } from './scripts.ts'
+import type { Seen } from './seen.ts'
 import type { Session } from './session.ts'
 
 /** The maximum of one batch. A group is never split. */
@@ -42,6 +43,7 @@ interface Batch {
 export class Appends {
   readonly #settings: RedisBrokerSettings
   readonly #node: string
+  readonly #seen: Seen
   #session: Session | undefined
   #queue: Waiting[] = []
   #waitingBytes = 0
@@ -56,8 +58,9 @@ export class Appends {
   /** Batches that were sent again. */
   repeated = 0
 
-  constructor(settings: RedisBrokerSettings, node: string) {
+  constructor(settings: RedisBrokerSettings, node: string, seen: Seen) {
     this.#settings = settings
+    this.#seen = seen
     this.#node = node
   }
 
@@ -151,6 +154,7 @@ export class Appends {
     batch.isSent = true
     try {
       const answer = (await session.write(append, [this.#node, `${batch.number}`, ...batch.args])) as string
+      this.#seen.addOld(endOf(answer))
       const outcomes = outcomesOf(
         batch.waiting.map(({ group }) => group),
         answer,

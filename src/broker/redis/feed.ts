@@ -95,6 +95,8 @@ export class Feed {
     if (this.#suspected !== undefined && this.#suspected !== top.epoch) this.#ignore(this.#suspected)
     this.#suspected = undefined
     this.#ignored.delete(top.epoch)
+    // What the sync read was not heard: it would look like a hole.
+    this.#known.clear()
     const moved = top.epoch !== this.#handedOver.epoch || top.seq !== this.#handedOver.seq
     this.#received = top
     this.#handedOver = top

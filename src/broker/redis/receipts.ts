@@ -32,3 +32,9 @@ export function outcomesOf(groups: readonly Group[], answer: string): Outcome[] 
     })
   })
 }
+
+/** The end of the log after a batch. */
+export function endOf(answer: string): Cursor {
+  const [epoch, , end] = answer.split('\n', 1)[0]!.split(' ') as [string, string, string]
+  return { epoch, seq: Number(end) }
+}

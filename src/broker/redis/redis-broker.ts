@@ -13,6 +13,7 @@ import { LogTime } from './log-time.ts'
 import type { RedisBrokerSettings } from './options.ts'
 import { LogReader } from './reader.ts'
 import { trim } from './scripts.ts'
+import { Seen } from './seen.ts'
 import { examine } from './server.ts'
 import { Session } from './session.ts'
 import { readMissed } from './sync.ts'
@@ -51,6 +52,7 @@ export class FleetBroker implements RedisBroker {
   readonly #settings: RedisBrokerSettings
   readonly #node = randomBytes(9).toString('base64url')
   readonly #time: LogTime
+  readonly #seen = new Seen()
   readonly #appends: Appends
   readonly #interest: Interest
   readonly #waits: SubscribeWaits
@@ -69,7 +71,7 @@ export class FleetBroker implements RedisBroker {
   constructor(settings: RedisBrokerSettings) {
     this.#settings = settings
     this.#time = new LogTime(settings.clock)
-    this.#appends = new Appends(settings, this.#node)
+    this.#appends = new Appends(settings, this.#node, this.#seen)
     this.#interest = new Interest(settings.prefix, {
       changed: () => this.#waits.look(),
       left: (channel) => this.#feed?.left(channel),
@@ -94,7 +96,13 @@ export class FleetBroker implements RedisBroker {
     this.#assertOpen()
     if (this.#starting !== undefined)
       throw new TypeError('A broker serves one hub: make another broker for another hub.')
-    this.#listener = listener
+    this.#listener = {
+      events: (batch, top) => {
+        this.#seen.addOld(top)
+        listener.events(batch, top)
+      },
+      suspect: (top) => listener.suspect(top),
+    }
     this.#starting = this.#start()
     return this.#starting
   }
@@ -190,8 +198,7 @@ export class FleetBroker implements RedisBroker {
         'Redis has no append-only file: a restart loses the events since its last snapshot, which is reported as a gap.'
       this.#settings.onError(new SseError('ERR_SSE_BROKER_UNAVAILABLE', detail))
     }
-    const state = { node: this.#node, time: this.#time, position: () => this.#feed?.received }
-    return new Session(link, this.#settings, state)
+    return new Session(link, this.#settings, { node: this.#node, time: this.#time, seen: this.#seen })
   }
 
   /** First the own channel, then all wanted channels: the node is not live before the last one is confirmed. */

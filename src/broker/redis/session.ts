@@ -1,8 +1,9 @@
-import { type Cursor, newEpoch } from '../../protocol/cursor.ts'
+import { newEpoch } from '../../protocol/cursor.ts'
 import type { Link } from './link.ts'
 import type { LogTime } from './log-time.ts'
 import type { RedisBrokerSettings } from './options.ts'
 import { probe, type Script } from './scripts.ts'
+import type { Seen } from './seen.ts'
 
 /** The number of attempts to start a new epoch; more attempts mean another problem. */
 const MAX_FENCES = 5
@@ -12,8 +13,7 @@ export interface NodeState {
   /** Identifies this process in the log. */
   readonly node: string
   readonly time: LogTime
-  /** The position that the node has received; undefined before the first. */
-  position(): Cursor | undefined
+  readonly seen: Seen
 }
 
 /** A link together with the arguments that every script receives. */
@@ -36,9 +36,8 @@ export class Session {
 
   /** Runs a script that writes. */
   write(script: Script, args: readonly string[]): Promise<unknown> {
-    const position = this.#state.position()
-    const seen = [position?.epoch ?? '', position?.seq.toFixed(0) ?? '0']
-    return this.link.run(script, [this.time, this.#settings.fence, newEpoch(), ...seen, ...args])
+    const { epoch, seq } = this.#state.seen.cursor ?? { epoch: '', seq: 0 }
+    return this.link.run(script, [this.time, this.#settings.fence, newEpoch(), epoch, `${seq}`, ...args])
   }
 
   /** Runs a script that reads. If a new epoch is due, it is started first. */
@@ -46,7 +45,13 @@ export class Session {
     for (let attempt = 0; attempt < MAX_FENCES; attempt++) {
       const reply = (await this.link.run(script, [this.#settings.fence, ...args])) as readonly unknown[]
       if (reply[0] === 'replica') throw new Error('REPLICA the server is not the master')
-      if (reply[0] !== 'fence') return reply as T
+      if (reply[0] !== 'fence') {
+        const end = { epoch: reply[1] as string, seq: reply[2] as number }
+        if (!this.#state.seen.isBeyond(end)) {
+          this.#state.seen.add(end)
+          return reply as T
+        }
+      }
       await this.probe()
     }
     throw new Error('The life of the log keeps changing: is one prefix used for several servers?')
@@ -56,7 +61,12 @@ export class Session {
   async probe(): Promise<readonly string[]> {
     const sweep = this.#probes++ % 60 === 0 ? '1' : '0'
     const remember = this.#settings.history.rememberMs.toFixed(0)
-    const [, , ...names] = (await this.write(probe, [this.#state.node, remember, sweep])) as string[]
+    const [epoch, seq, ...names] = (await this.write(probe, [this.#state.node, remember, sweep])) as [
+      string,
+      number,
+      ...string[],
+    ]
+    this.#state.seen.add({ epoch, seq })
     return names
   }
 }

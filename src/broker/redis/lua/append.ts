@@ -10,7 +10,7 @@ import { FENCE } from './fence.ts'
  * the kind on; the sizes of the groups; the number of keyed events, and for each its index, scoped key and digest; the
  * number of groups from the ingest stream, and for each its index and the ID of its entry there.
  *
- * The answer: `epoch base`, then a line for each exceptional event or group.
+ * The answer: epoch, end of the log before and after it, then a line for each exceptional event or group.
  */
 export const APPEND = String.raw`#!lua
 local node, number = ARGV[6], tonumber(ARGV[7])
@@ -137,7 +137,7 @@ else
   end
 end
 
-local answer = epoch .. ' ' .. text(base)
+local answer = epoch .. ' ' .. text(base) .. ' ' .. text(last)
 for _, line in ipairs(lines) do answer = answer .. '\n' .. line end
 if added == 0 then
   redis.call('HSET', p .. 'n', node, number .. stamp .. answer)
