@@ -231,7 +231,7 @@ export class History {
     this.#bytes -= kept.size
     log.kept[log.head++] = undefined
     if (log.head === log.kept.length) this.#bytes -= this.#sizes.channel
-    // Moving the rest once for every half costs nothing on average.
+    // Moving the rest only when half of the array is free keeps the average cost per event constant.
     if (log.head * 2 >= log.kept.length) {
       log.kept = log.kept.slice(log.head)
       log.head = 0

@@ -45,7 +45,7 @@ export class LogTail {
       }
     }
     while (this.#items.length - this.#head > MAX_EVENTS || this.#bytes > MAX_BYTES) this.#drop()
-    // Moving the rest once for every half costs nothing on average.
+    // Moving the rest only when half of the array is free keeps the average cost per event constant.
     if (this.#head > 1_000 && this.#head * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#head)
       this.#head = 0
