@@ -8,32 +8,36 @@ import type { PerAttempt, SourceOptions } from './options.ts'
 import { request } from './request.ts'
 import { watchPage } from './wake.ts'
 
-/** What a source reports: what a connection emits, and that its position has moved with nothing to show for it. */
+/** The reports of a source: the events of a connection, and changes of its position without an event. */
 // biome-ignore lint/suspicious/noExplicitAny: any channel, any data
 export interface SourceEvents extends Omit<ConnectionEvents<any>, 'resumed'> {
   position: object
 }
 
 /**
- * Takes what a source reports, one after the other, each with the position that holds once it is taken, if it has moved.
- * The source waits for the promise before it reports the next: nothing is read meanwhile. It never rejects.
+ * Receives the reports of a source, one after the other. `position` is the position after the report, if it has moved.
+ * The source waits for the promise before its next report, and does not read during that time. The promise never
+ * rejects.
  */
 export type Sink = <K extends keyof SourceEvents>(type: K, detail: SourceEvents[K], position?: string) => Promise<void>
 
-/** Where a connection gets its events from. */
+/** The source of a connection's events. */
 export interface Source {
-  /** The page is left (`true`), the page or the network is back (`false`), or the page is looked at again. */
+  /** The page is left (`true`), the page or the network is back (`false`), or the page is visible again. */
   wake(away?: boolean): void
-  /** Drops what is open, and connects now. */
+  /** Drops the open connection, and connects now. */
   reconnect(): void
-  /** Nothing is reported after it but `closed`. */
+  /** Only `closed` is reported afterwards. */
   end(reason: ConnectionEnd['reason'], error?: ConnectionError): void
 }
 
 const HEARTBEAT_MS = 15_000
 const HOUR_MS = 3_600_000
 
-/** A stream of one URL that is opened again until there is a reason not to. Begins a turn later, where `begin` says. */
+/**
+ * A stream of one URL that is opened again until there is a reason to end. It starts one turn later, at the position of
+ * `begin`.
+ */
 export function httpSource(
   url: PerAttempt<string | URL>,
   options: SourceOptions,
@@ -51,16 +55,16 @@ export function httpSource(
   const life = new AbortController()
   let position: string
   let failures = 0
-  /** The reconnection time that the server asked for last. */
+  /** The last reconnection time from the server. */
   let serverRetryMs = 0
   let heartbeatMs = HEARTBEAT_MS
   /** When the stream of this attempt opened. */
   let openedAt: number
   let lastByteAt: number
   let hasWorked = false
-  /** When the first answer came that makes no sense to repeat, since a stream was open last. */
+  /** The time of the first answer, since the last open stream, that is usually final. */
   let refusedAt: number | undefined
-  /** What the stream of this attempt is, once it is a hub's. */
+  /** The data of `hub.open` in this attempt, if the stream belongs to a hub. */
   let hubStream: HubStream | undefined
   /** Whether this attempt has brought an event: then it has not failed, however short it is. */
   let hasBrought: boolean
@@ -92,13 +96,13 @@ export function httpSource(
     endWait?.()
   }
 
-  /** Whether the request may be sent again unasked. */
+  /** Whether the request may be repeated automatically. */
   function isRepeatable(): boolean {
     return !!(options.retryPost || position || /^(get|head)$/i.test(method))
   }
 
   function wake(away?: boolean): void {
-    // The answer of a request that is sent once is all there will be.
+    // A request that is sent only once has no further answers.
     if (!isRepeatable()) return
     if (away === undefined && !endWait && !isOver(lastByteAt, (heartbeatMs || HEARTBEAT_MS) + 1)) return
     const wasSuspended = isSuspended
@@ -115,13 +119,13 @@ export function httpSource(
     sink('closed', { reason, error })
   }
 
-  /** Takes one block. False: the stream has said its last. */
+  /** Processes one block. Returns false after the last block of a stream. */
   async function take(block: Block): Promise<boolean> {
     const { id = position } = block
     const type = typeOf(block, hubStream)
     position = id
     if (type === 'finished') {
-      // The server answers 204 to a client that comes back from here.
+      // The server answers 204 to a client that reconnects from here.
       sink('position', {}, id)
       end(type)
     }
@@ -142,7 +146,10 @@ export function httpSource(
     return true
   }
 
-  /** What an attempt failed of. It is final where trying again makes no sense; what has worked may be a redeploy. */
+  /**
+   * The error of a failed attempt. It is final if another attempt would be useless. A connection that has worked may
+   * see a deploy.
+   */
   function failureOf(cause: unknown): ConnectionError {
     const isOurs = (cause as ConnectionError)?.final !== undefined
     const error = isOurs ? (cause as ConnectionError) : connectionError('ERR_SSE_NETWORK', { cause })
@@ -165,7 +172,7 @@ export function httpSource(
     const { onUnauthorized, silenceMs, maxEventBytes = 4_194_304 } = options
     watch(connectTimeoutMs)
     const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-    // What a function among the options gives may never come.
+    // The function of an option may never settle.
     const unlessAborted = <T>(promise: T | Promise<T>) => Promise.race([promise, aborted])
     const response = await unlessAborted(request(url, { ...options, method }, position, signal))
     const { status, headers, redirected } = response

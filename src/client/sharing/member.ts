@@ -5,32 +5,35 @@ import { watchPage } from '../wake.ts'
 import { contend, type Leadership, type LockManager } from './leadership.ts'
 import { isMessage, type Message, portable, revived, type Told } from './message.ts'
 
-// Tabs that share one connection are a group. Whoever holds the lock leads it: it has the connection, and tells all
-// what it hears. Why nothing is lost, nothing comes twice, and the order stays:
+// Tabs that share one connection are a group. The tab with the lock is the leader: it has the connection, and passes on
+// all its events. These rules keep the order, and prevent losses and repetitions:
 //
-// 1. What is told is a chain. Each link says at which position it applies (`prev`) and which one holds after it (`id`).
-//    A member takes a link only when it stands at `prev` itself. So whatever goes wrong between tabs (a link that was
-//    lost while a page was frozen, one of a leader that does not know yet that it is none, links in another order),
-//    a member never tells a wrong event. It notices that it is out of step.
-// 2. Who is out of step catches up by itself: it opens a connection of its own at its own position, which the hub
-//    answers with exactly what comes after it, and tells that. Both streams are in the order of one log. So as soon as
-//    its position is one at which a link of the group applies, all before that link has been told, and nothing after
-//    it: it goes on with the group and closes its own connection. The same serves a tab that was reloaded and has its
-//    position from a store, one that begins with `rewind`, and one whose iterator is slower than the group.
-// 3. A new leader goes on from its own position. Messages of a BroadcastChannel come to everybody in one order, its
-//    sender's own included, because they are sent and received by two objects. The new leader says that it leads, and
-//    begins when it hears itself say so: then it has heard all that the former leader could tell anybody, and stands
-//    where all stand. Where a browser keeps another order, the chain does not fit, and rule 2 mends it.
-// 4. A leader that is frozen, or stuck, tells nothing. Who hears nothing for a while asks; who gets no answer takes the
-//    lock away. What the former leader still says is not listened to, since another said `lead` after it.
+// 1. The messages of the leader are a chain. Each link has the position before it (`prev`) and the position after it
+// (`id`). A member delivers a link only if its own position is `prev`. So a fault between tabs (a link that was lost
+// while a page was frozen, a link of a former leader, links in another order) never causes a wrong delivery: the member
+// notices that it is out of step.
+// 2. A member out of step catches up on its own. It opens a separate connection at its position, and delivers the
+// events that the hub sends there. Both streams have the order of one log. So as soon as its position is the `prev` of
+// a link of the group, it has delivered every event before that link, and none after it: it rejoins the group and
+// closes its separate connection. The same applies to a tab that was reloaded and has its position from a store, to a
+// tab that starts with `rewind`, and to a tab whose iterator is slower than the group.
+// 3. A new leader continues from its own position. A BroadcastChannel delivers messages to all tabs in one order,
+// including the sender's own, because it sends and receives with two objects. The new leader announces itself, and
+// starts when it receives its own announcement: then it has received every message of the former leader, and has the
+// position of the group. If a browser has another order, the chain does not fit, and rule 2 applies.
+// 4. A leader that is frozen or stuck sends nothing. A member that receives nothing for a while asks; without an answer
+// it steals the lock. Later messages of the former leader are ignored, because another tab has announced itself since.
 
-/** How long a leader may be silent until somebody asks, and how long it may take to answer. */
+/** The time that a leader may be silent before a member asks, and the time that it has to answer. */
 const QUIET_MS = 10_000
 const ANSWER_MS = 5_000
-/** Links that may wait for a slow iterator, or for the end of catching up. With more of them it catches up anew. */
+/**
+ * Links that may wait for a slow iterator, or for the end of catching up. With more of them the member catches up
+ * again.
+ */
 const MAX_INBOX = 1_000
 
-/** A connection that is shared with all who use the same `name`. */
+/** A connection that all tabs with the same `name` share. */
 export function memberSource(
   url: PerAttempt<string | URL>,
   options: SourceOptions,
@@ -42,7 +45,7 @@ export function memberSource(
   const me = `${Math.random()}`
   const life = new AbortController()
   let position: string | undefined
-  /** The position after the last event or gap that was told here. */
+  /** The position after the last event or gap that was delivered here. */
   let last = ''
   let leader: string | undefined
   /** The newest link, taken or not. */
@@ -73,7 +76,7 @@ export function memberSource(
     }
   }
 
-  /** Tabs cannot talk to each other here: this one has a connection of its own from now on. */
+  /** Tabs cannot communicate here: this one has a separate connection from now on. */
   function goAlone(): void {
     if (isAlone || life.signal.aborted) return
     isAlone = true
@@ -93,7 +96,7 @@ export function memberSource(
     busy = true
     while (inbox.length && !own && !life.signal.aborted) {
       const link = inbox[0]!
-      // Whoever begins with nothing begins where the group is.
+      // A tab without a position starts at the position of the group.
       if (isEmpty()) position = link.prev
       if (link.prev !== position) break
       inbox.shift()
