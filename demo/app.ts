@@ -46,6 +46,8 @@ const broker = brokerOf(HUB_BROKER, {
     readers: { maxEvents: 1 },
     server: { maxEvents: 10 },
     'visitor.*': { maxEvents: 100 },
+    // Visitors name these channels, so they share a part of the log.
+    'board.>': { maxBytes: 8_388_608, maxChannels: 10_000 },
     'ballast.*': { maxEvents: 2_000 },
   },
 })

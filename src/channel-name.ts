@@ -126,6 +126,19 @@ export function covers(entry: string, asked: string): boolean {
   return have.length === want.length
 }
 
+/** Whether a channel may match both, each a name or a pattern. */
+export function overlaps(one: string, other: string): boolean {
+  const [left, right] = [one.split('.'), other.split('.')]
+  const length = Math.max(left.length, right.length)
+  for (let i = 0; i < length; i++) {
+    const [a, b] = [left[i], right[i]]
+    if (a === undefined || b === undefined) return false
+    if (a === '>' || b === '>') return true
+    if (a !== b && a !== '*' && b !== '*') return false
+  }
+  return true
+}
+
 /** A node of the tree, reached by the tokens of its label. */
 interface Node<T> {
   /** One or more tokens, joined by dots: a pattern that shares no beginning with others is a single node. */

@@ -11,7 +11,7 @@ export type {
   Selector,
 } from './broker/broker.ts'
 export { type MemoryBrokerOptions, memoryBroker } from './broker/memory-broker.ts'
-export type { HistoryOptions, RetentionOptions } from './broker/retention.ts'
+export type { EntryRetentionOptions, HistoryOptions, RetentionOptions } from './broker/retention.ts'
 export type { StoredEvent } from './broker/stored-event.ts'
 export {
   type ChannelPattern,

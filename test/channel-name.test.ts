@@ -6,6 +6,7 @@ import {
   covers,
   fromChannelToken,
   isPattern,
+  overlaps,
   PatternTree,
   parseChannelName,
   parseChannelOrPattern,
@@ -244,4 +245,22 @@ describe('channelToken', () => {
       expect(() => fromChannelToken(token), token).toThrow(refusal)
     }
   })
+})
+
+it.each([
+  ['a', 'a', true],
+  ['a', 'b', false],
+  ['a.*', '*.b', true],
+  ['a.*', 'b.*', false],
+  ['a.*', 'a', false],
+  ['a.*', 'a.b.c', false],
+  ['a.>', 'a', false],
+  ['a.>', '*.b.c', true],
+  ['a.>', 'b.>', false],
+  ['>', 'a.*', true],
+  ['*.*', 'a.>', true],
+  ['*', 'a.>', false],
+])('%s and %s may stand for the same channel: %s', (one, other, expected) => {
+  expect(overlaps(one, other)).toBe(expected)
+  expect(overlaps(other, one)).toBe(expected)
 })

@@ -1,46 +1,11 @@
 import type { Clock } from '../clock.ts'
 import type { PageLimit, Selector } from './broker.ts'
-import { firstAfter, type Merged, mergePage, type Series } from './merge.ts'
+import { ChannelReader, Lost } from './channel-reader.ts'
+import { RisingHeap } from './heap.ts'
+import { type Merged, mergePage, type Series } from './merge.ts'
 import type { ResolvedHistoryOptions, Retention } from './retention.ts'
+import { type ChannelLog, type Kept, RetentionGroup } from './retention-group.ts'
 import type { StoredEvent } from './stored-event.ts'
-
-/** A kept event, and its place in the row of its retention. */
-interface Kept {
-  readonly event: StoredEvent
-  readonly log: ChannelLog
-  readonly bytes: number
-  /** Its share of `maxBytes`. */
-  readonly size: number
-  /** The time of its arrival, on the monotonic clock. */
-  readonly at: number
-  older: Kept | undefined
-  newer: Kept | undefined
-}
-
-/**
- * The kept events of all channels with the same retention, in one row: its oldest is the next to be deleted by age and
- * by bytes.
- */
-interface RetentionRow {
-  readonly retention: Retention
-  oldest: Kept | undefined
-  newest: Kept | undefined
-}
-
-/** The state of one channel. */
-interface ChannelLog {
-  readonly name: string
-  readonly row: RetentionRow
-  /** Ascending by `seq`; the first `head` places are free. */
-  kept: (Kept | undefined)[]
-  head: number
-  /** The `seq` of its last event, kept or not. Remembered longer than the events. */
-  last: number
-  lastAt: number
-  /** Neighbours by `last`. */
-  older: ChannelLog | undefined
-  newer: ChannelLog | undefined
-}
 
 const SWEEP_MS = 60_000
 
@@ -66,26 +31,24 @@ export class History {
   readonly #options: ResolvedHistoryOptions
   readonly #clock: Clock
   readonly #sizes: HistorySizes
-  readonly #rows: Map<Retention, RetentionRow>
+  readonly #groups: ReadonlyMap<Retention, RetentionGroup>
+  // The groups by their oldest kept event. However many there are, only those are looked at that have an event to delete.
+  readonly #byExpiry = new RisingHeap<RetentionGroup>(
+    ({ oldest, retention }) => oldest && oldest.at + retention.maxAgeMs,
+  )
+  readonly #bySeq = new RisingHeap<RetentionGroup>(({ oldest }) => oldest?.event.seq)
   readonly #channels = new Map<string, ChannelLog>()
   // The channels by their last event: a pattern reads those that changed, and forgetting starts at the other end.
   #oldest: ChannelLog | undefined
   #newest: ChannelLog | undefined
   #bytes = 0
-  /**
-   * The last event of any forgotten channel. An unknown channel, and every pattern, may have lost events up to here.
-   * This is the one conservative alarm: a gap may be reported although nothing was lost.
-   */
-  #floor = 0
   #sweep: unknown
 
   constructor(options: ResolvedHistoryOptions, clock: Clock, sizes = HELD) {
     this.#options = options
     this.#sizes = sizes
     this.#clock = clock
-    this.#rows = new Map(
-      options.retentions.map((retention) => [retention, { retention, oldest: undefined, newest: undefined }]),
-    )
+    this.#groups = new Map(options.retentions.map((retention) => [retention, new RetentionGroup(retention)]))
   }
 
   /** The share of the kept events in `maxBytes`. */
@@ -95,7 +58,7 @@ export class History {
 
   /** The `prev` of the next event of `channel`. */
   lastOf(channel: string): number {
-    return this.#channels.get(channel)?.last ?? this.#floor
+    return this.#channels.get(channel)?.last ?? this.#groupOf(channel).floor
   }
 
   append(event: StoredEvent): void {
@@ -104,14 +67,15 @@ export class History {
     log.last = event.seq
     log.lastAt = now
     this.#moveToNewest(log)
-    const { maxEvents } = log.row.retention
+    const { maxEvents, maxEventBytes } = log.group.retention
     const { bytes } = event
     // An event that is not kept is simply missing: the `prev` of the next event names it.
-    if (maxEvents > 0 && bytes <= this.#options.maxBytes / 16) {
+    if (maxEvents > 0 && bytes <= maxEventBytes) {
       const size = this.#sizes.event(event)
       this.#keep(log, { event, log, bytes, size, at: now, older: undefined, newer: undefined })
       if (log.kept.length - log.head > maxEvents) this.#drop(log.kept[log.head]!)
     }
+    this.#trimGroup(log.group)
     this.#trim(now)
     this.#sweep ??= this.#clock.setTimeout(() => this.#sweepNow(), SWEEP_MS)
   }
@@ -119,7 +83,7 @@ export class History {
   /** The kept events after `after`, with every loss in its place. `end` is the last `seq` of the log. */
   read(after: number, end: number, selector: Selector, max: PageLimit): Merged<StoredEvent> {
     this.#trim(this.#clock.monotonic())
-    return mergePage(this.#readersAfter(after, selector), after, end, max)
+    return mergePage(this.#seriesAfter(after, selector), after, end, max)
   }
 
   /**
@@ -153,16 +117,25 @@ export class History {
     this.#clock.clearTimeout(this.#sweep)
   }
 
-  #readersAfter(after: number, selector: Selector): Reader[] {
-    const readers: Reader[] = []
-    const lost = after < this.#floor
-    for (const pattern of lost ? selector.patterns : [])
-      readers.push(new Reader(pattern, undefined, after, this.#floor))
-    for (const channel of lost ? selector.channels : []) {
-      if (!this.#channels.has(channel)) readers.push(new Reader(channel, undefined, after, this.#floor))
+  #seriesAfter(after: number, selector: Selector): Series<StoredEvent>[] {
+    const series: Series<StoredEvent>[] = this.#lossesAfter(after, selector)
+    for (const log of this.#matching(selector, after)) series.push(new ChannelReader(log, after))
+    return series
+  }
+
+  /** The losses of channels that are not remembered. */
+  #lossesAfter(after: number, selector: Selector): Lost[] {
+    const groups = [...this.#groups.values()].filter(({ floor }) => floor > after)
+    if (groups.length === 0) return []
+    const losses: Lost[] = []
+    for (const pattern of selector.patterns) {
+      const floors = groups.map(({ floor, retention }) => (this.#options.mayHave(pattern, retention.entry) ? floor : 0))
+      losses.push(new Lost(pattern, Math.max(...floors)))
     }
-    for (const log of this.#matching(selector, after)) readers.push(new Reader(log.name, log, after, 0))
-    return readers
+    for (const channel of selector.channels) {
+      if (!this.#channels.has(channel)) losses.push(new Lost(channel, this.#groupOf(channel).floor))
+    }
+    return losses.filter(({ seq }) => seq > after)
   }
 
   /** The channels of the selector with an event after `after`. */
@@ -186,10 +159,16 @@ export class History {
   }
 
   #open(name: string): ChannelLog {
-    const row = this.#rows.get(this.#options.retentionOf(name))!
-    const log: ChannelLog = { name, row, kept: [], head: 0, last: 0, lastAt: 0, older: undefined, newer: undefined }
+    const group = this.#groupOf(name)
+    const none = { last: 0, lastAt: 0, isForgotten: false, older: undefined, newer: undefined }
+    const log: ChannelLog = { name, group, kept: [], head: 0, ...none }
     this.#channels.set(name, log)
+    group.open(log)
     return log
+  }
+
+  #groupOf(channel: string): RetentionGroup {
+    return this.#groups.get(this.#options.retentionOf(channel))!
   }
 
   #moveToNewest(log: ChannelLog): void {
@@ -210,27 +189,29 @@ export class History {
   }
 
   #keep(log: ChannelLog, kept: Kept): void {
-    if (log.head === log.kept.length) this.#bytes += this.#sizes.channel
+    const { group } = log
+    if (log.head === log.kept.length) this.#count(group, this.#sizes.channel)
     log.kept.push(kept)
-    const { row } = log
-    kept.older = row.newest
-    if (row.newest !== undefined) row.newest.newer = kept
-    row.newest = kept
-    row.oldest ??= kept
-    this.#bytes += kept.size
+    this.#count(group, kept.size)
+    group.add(kept)
+    if (group.oldest !== kept) return
+    this.#bySeq.add(group)
+    if (group.retention.maxAgeMs !== Number.POSITIVE_INFINITY) this.#byExpiry.add(group)
+  }
+
+  #count(group: RetentionGroup, size: number): void {
+    group.bytes += size
+    this.#bytes += size
   }
 
   /** Drops an event, which is always the oldest of its channel. */
   #drop(kept: Kept): void {
     const { log } = kept
-    const { row } = log
-    if (kept.older !== undefined) kept.older.newer = kept.newer
-    else row.oldest = kept.newer
-    if (kept.newer !== undefined) kept.newer.older = kept.older
-    else row.newest = kept.older
-    this.#bytes -= kept.size
+    const { group } = log
+    group.remove(kept)
+    this.#count(group, -kept.size)
     log.kept[log.head++] = undefined
-    if (log.head === log.kept.length) this.#bytes -= this.#sizes.channel
+    if (log.head === log.kept.length) this.#count(group, -this.#sizes.channel)
     // Moving the rest only when half of the array is free keeps the average cost per event constant.
     if (log.head * 2 >= log.kept.length) {
       log.kept = log.kept.slice(log.head)
@@ -238,12 +219,19 @@ export class History {
     }
   }
 
+  /** Applies the limits of one group, after an event of it. */
+  #trimGroup(group: RetentionGroup): void {
+    while (group.bytes > group.retention.maxBytes) this.#drop(group.oldest!)
+    for (let log = group.excess; log !== undefined; log = group.excess) this.#forget(log)
+  }
+
+  /** Applies the limits of the log, and those of age. */
   #trim(now: number): void {
-    for (const row of this.#rows.values()) {
-      const tooOld = now - row.retention.maxAgeMs
-      while (row.oldest !== undefined && row.oldest.at < tooOld) this.#drop(row.oldest)
+    for (let group = this.#byExpiry.first(); group !== undefined; group = this.#byExpiry.first()) {
+      if (group.oldest!.at + group.retention.maxAgeMs >= now) break
+      this.#drop(group.oldest!)
     }
-    while (this.#bytes > this.#options.maxBytes) this.#drop(this.#oldestKept()!)
+    while (this.#bytes > this.#options.maxBytes) this.#drop(this.#bySeq.first()!.oldest!)
     const forgotten = now - this.#options.rememberMs
     while (
       this.#oldest !== undefined &&
@@ -254,20 +242,11 @@ export class History {
     }
   }
 
-  #oldestKept(): Kept | undefined {
-    let oldest: Kept | undefined
-    for (const row of this.#rows.values()) {
-      if (row.oldest !== undefined && (oldest === undefined || row.oldest.event.seq < oldest.event.seq))
-        oldest = row.oldest
-    }
-    return oldest
-  }
-
   #forget(log: ChannelLog): void {
     while (log.head < log.kept.length) this.#drop(log.kept[log.head]!)
     this.#unlink(log)
     this.#channels.delete(log.name)
-    this.#floor = Math.max(this.#floor, log.last)
+    log.group.forget(log)
   }
 
   /** Trims quiet channels too, without a read of them. Runs only while the history has channels. */
@@ -279,42 +258,4 @@ export class History {
 
 function newestFirst(kept: Kept[]): Kept[] {
   return kept.sort((a, b) => b.event.seq - a.event.seq)
-}
-
-/** Reads one channel from a position on: its events, and a loss wherever the previous event is missing. */
-class Reader implements Series<StoredEvent> {
-  readonly name: string
-  readonly #log: ChannelLog | undefined
-  /** The loss to report if there is no log: the channel was forgotten, or `name` is a pattern. */
-  readonly #lost: number
-  /** Everything up to here has been read or reported as lost. */
-  #at: number
-  #index: number
-  seq = 0
-  event: StoredEvent | undefined
-  bytes = 0
-
-  constructor(name: string, log: ChannelLog | undefined, after: number, lost: number) {
-    this.name = name
-    this.#log = log
-    this.#lost = lost
-    this.#at = after
-    this.#index = log === undefined ? 0 : firstAfter(log.kept, log.head, after, (kept) => kept!.event.seq)
-    this.#look()
-  }
-
-  advance(): boolean {
-    this.#at = this.seq
-    if (this.event !== undefined) this.#index++
-    return this.#look()
-  }
-
-  #look(): boolean {
-    const next = this.#log?.kept[this.#index]
-    const before = next?.event.prev ?? this.#log?.last ?? this.#lost
-    this.event = before > this.#at ? undefined : next?.event
-    this.bytes = next?.bytes ?? 0
-    this.seq = this.event?.seq ?? before
-    return this.seq > this.#at
-  }
 }

@@ -18,6 +18,7 @@ export { History } from './history.ts'
 export { idempotencyMismatch, KeyMemory, payloadDigest, scopedKey } from './idempotency.ts'
 export { firstAfter, type Merged, mergePage, type Series } from './merge.ts'
 export {
+  type EntryRetentionOptions,
   type HistoryOptions,
   type ResolvedHistoryOptions,
   type RetentionOptions,

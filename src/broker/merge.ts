@@ -1,4 +1,5 @@
 import type { Loss, PageLimit } from './broker.ts'
+import { Heap } from './heap.ts'
 
 /** The items of one channel after a position: its events, and a loss where events are missing. */
 export interface Series<T> {
@@ -23,8 +24,8 @@ export interface Merged<T> {
 }
 
 /**
- * Merges series, each with an item, into one page in the order of the log. `end` is the last `seq` of the log. The rest
- * of `series` afterwards is the start of the next page.
+ * Merges series, each with an item, into one page in the order of the log. `end` is the last `seq` of the log. The rest of
+ * `series` afterwards is the start of the next page. A page costs little more than a look at each series, however many there are.
  */
 export function mergePage<T extends object>(
   series: Series<T>[],
@@ -32,42 +33,26 @@ export function mergePage<T extends object>(
   end: number,
   max: PageLimit,
 ): Merged<T> {
-  // The next series to read is the last one in the array.
-  series.sort((a, b) => b.seq - a.seq)
+  const heap = new Heap(series, (one, other) => one.seq < other.seq)
   const items: (T | Loss)[] = []
   let bytes = 0
   let upto = after
-  for (let next = series.pop(); next !== undefined; next = series.pop()) {
+  for (let next = heap.first; next !== undefined; next = heap.first) {
     const { seq, event } = next
     if (event === undefined && seq === upto && items.length > 0) {
       // Channels that lost events up to the same place share one loss: two losses with one position could be separated
       // by a page.
-      const { channels } = items.pop() as Loss
-      items.push({ seq, channels: [...channels, next.name] })
+      ;(items.at(-1) as { channels: string[] }).channels.push(next.name)
     } else {
       bytes += event === undefined ? 0 : next.bytes
-      if (items.length > 0 && (items.length >= max.events || bytes > max.bytes)) {
-        series.push(next)
-        return { items, upto, end: false }
-      }
+      if (items.length > 0 && (items.length >= max.events || bytes > max.bytes)) return { items, upto, end: false }
       items.push(event ?? { seq, channels: [next.name] })
       upto = seq
     }
-    if (next.advance()) insert(series, next)
+    if (next.advance()) heap.delayFirst()
+    else heap.removeFirst()
   }
   return { items, upto: end, end: true }
-}
-
-/** Inserts a series at the place of its next item. */
-function insert<T>(series: Series<T>[], one: Series<T>): void {
-  let low = 0
-  let high = series.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (series[middle]!.seq > one.seq) low = middle + 1
-    else high = middle
-  }
-  series.splice(low, 0, one)
 }
 
 /** The index of the first item from `from` on whose `seq` is after `seq`, in an array that is ascending by it. */

@@ -1,8 +1,10 @@
 import { closing } from './broker-contract/closing.ts'
+import { entries } from './broker-contract/entries.ts'
 import { handingOver } from './broker-contract/handing-over.ts'
 import { keys } from './broker-contract/keys.ts'
 import { latest } from './broker-contract/latest.ts'
 import { losses } from './broker-contract/losses.ts'
+import { oddTexts } from './broker-contract/odd-texts.ts'
 import { publishing } from './broker-contract/publishing.ts'
 import { reading } from './broker-contract/reading.ts'
 import { type ContractIt, type MakeBroker, withBrokers } from './broker-contract/rig.ts'
@@ -22,6 +24,16 @@ export interface ContractRunner {
  */
 export function brokerContract(makeBroker: MakeBroker, { describe, it }: ContractRunner): void {
   const promise: ContractIt = (name, test) => it(name, () => withBrokers(makeBroker, test))
-  const parts = { publishing, keys, 'handing over': handingOver, reading, losses, latest, closing }
+  const parts = {
+    publishing,
+    keys,
+    'odd texts': oddTexts,
+    'handing over': handingOver,
+    reading,
+    losses,
+    'entries of history.channels': entries,
+    latest,
+    closing,
+  }
   for (const [name, part] of Object.entries(parts)) describe(name, () => part(promise))
 }

@@ -4,7 +4,19 @@ import { isLoss, type PageLimit, type Selector } from '../../src/broker/broker.t
 import { History } from '../../src/broker/history.ts'
 import { resolveHistoryOptions } from '../../src/broker/retention.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
-import { limit, Model, type Settings, type Step, settings, step, steps, type Told, verify, wanted } from './model.ts'
+import {
+  limit,
+  Model,
+  type Settings,
+  type Step,
+  settings,
+  step,
+  steps,
+  type Told,
+  toldNow,
+  verify,
+  wanted,
+} from './model.ts'
 import { selector, stored } from './support.ts'
 
 /** A history beside its model. */
@@ -60,7 +72,7 @@ it('every cursor and every way to cut pages gives each kept event once, and one 
               expect(items.length).toBeLessThanOrEqual(max.events)
               const bytes = items.reduce((sum, item) => sum + (isLoss(item) ? 0 : item.fields.length), 0)
               if (items.length > 1) expect(bytes).toBeLessThanOrEqual(max.bytes)
-              told.push(...items.map((item) => ({ item, floor: pair.model.floor })))
+              told.push(...items.map((item) => toldNow(pair.model, item)))
               from = upto
               if (end) break
               expect(upto).toBe(items.at(-1)!.seq)
@@ -92,7 +104,7 @@ it('a client that reads while the log grows and is trimmed receives every event 
       let position = after
       const read = (max: PageLimit): boolean => {
         const { items, upto, end } = pair.read(position, of, max)
-        told.push(...items.map((item) => ({ item, floor: pair.model.floor })))
+        told.push(...items.map((item) => toldNow(pair.model, item)))
         position = upto
         return end
       }

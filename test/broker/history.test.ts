@@ -231,3 +231,33 @@ describe('latest', () => {
     expect(seqs(9, ['never'])).toEqual([])
   })
 })
+
+it('an append looks at no entry of history.channels that has nothing to delete', () => {
+  const names = Array.from({ length: 1_000 }, (_, i) => `c${i}`)
+  const { retentions, ...options } = resolveHistoryOptions({
+    maxBytes: 100_000,
+    channels: Object.fromEntries(names.map((name) => [name, { maxAgeMs: HOUR_MS }])),
+  })
+  let looks = 0
+  const counted = retentions.map((retention) => ({
+    ...retention,
+    get maxAgeMs() {
+      looks++
+      return retention.maxAgeMs
+    },
+  }))
+  const retentionOf = (channel: string) => counted[retentions.indexOf(options.retentionOf(channel))]!
+  const clock = manualClock()
+  const history = new History({ ...options, retentions: counted, retentionOf }, clock, {
+    event: ({ bytes }) => bytes,
+    channel: 0,
+  })
+  let seq = 0
+  const append = (channel: string) =>
+    history.append(stored(++seq, channel, { prev: history.lastOf(channel), bytes: 20 }))
+  for (const name of names) append(name)
+  looks = 0
+  for (let i = 0; i < 100; i++) append('other')
+  expect(looks).toBeLessThan(500)
+  history.close()
+})

@@ -100,7 +100,7 @@ describe('the memory broker', () => {
     [{ history: { maxChannels: 0 } }, /history\.maxChannels/],
     [{ history: { channels: { 'a b': {} } } }, /"a b"/],
     [{ history: { channels: { a: { maxEvents: -1 } } } }, /history\.channels\["a"\]\.maxEvents/],
-    [{ history: { channels: { a: { maxBytes: 1 } } } }, /maxBytes/],
+    [{ history: { channels: { a: { maxBytes: -1 } } } }, /maxBytes/],
     [{ histroy: {} }, /histroy/],
     [{ clock: {} }, /clock/],
   ])('names the mistake in %j', (options, message) => {

@@ -15,10 +15,32 @@ interface Limits {
   readonly maxAgeMs: number
 }
 
+/** The limits of an entry of `history.channels`. */
+interface EntryLimits extends Limits {
+  readonly maxBytes: number | undefined
+  readonly maxChannels: number | undefined
+}
+
+/** The entries that a channel may have, and those that a channel of a pattern may have. */
+type Entry = 'general' | 'a' | 'patterned'
+const ENTRIES: Record<string, readonly Entry[]> = {
+  a: ['a'],
+  b: ['general'],
+  'p.x': ['patterned'],
+  'p.y': ['patterned'],
+  'p.x.z': ['general'],
+  never: ['general'],
+  '*': ['a', 'general'],
+  'p.*': ['patterned'],
+  'p.>': ['patterned', 'general'],
+  '>': ['a', 'patterned', 'general'],
+  'none.*': ['general'],
+}
+
 export interface Settings {
   readonly general: Limits
-  readonly a: Limits
-  readonly patterned: Limits
+  readonly a: EntryLimits
+  readonly patterned: EntryLimits
   readonly maxBytes: number
   readonly maxChannels: number
 }
@@ -34,7 +56,8 @@ interface Fact {
 /** The whole log, and what of it is kept as the options say it, found by looking at everything each time. */
 export class Model {
   readonly facts: Fact[] = []
-  floor = 0
+  /** For each entry the last event of any of its channels that was forgotten. */
+  readonly #floors: Record<Entry, number> = { general: 0, a: 0, patterned: 0 }
   readonly #settings: Settings
   readonly #clock: ManualClock
   readonly #known = new Map<string, { last: number; at: number }>()
@@ -51,12 +74,29 @@ export class Model {
   append(channel: string, bytes: number): void {
     const seq = this.end + 1
     const at = this.#clock.monotonic()
-    const { maxEvents } = this.#limits(channel)
-    this.facts.push({ seq, channel, bytes, at, kept: bytes * 16 <= this.#settings.maxBytes })
+    const { maxEvents, maxBytes = this.#settings.maxBytes } = this.#limits(channel)
+    const mostBytes = Math.min(maxBytes, this.#settings.maxBytes)
+    this.facts.push({ seq, channel, bytes, at, kept: bytes * 16 <= mostBytes })
     this.#known.set(channel, { last: seq, at })
     const kept = this.#kept(channel)
     for (const fact of kept.slice(0, Math.max(0, kept.length - maxEvents))) fact.kept = false
+    this.#trimEntry(entryOf(channel))
     this.look()
+  }
+
+  /** Up to where a channel that is not remembered, or a pattern, may have lost events. */
+  floorOf(name: string): number {
+    return Math.max(...ENTRIES[name]!.map((entry) => this.#floors[entry]))
+  }
+
+  /** A limit of an entry counts its own channels, and deletes and forgets no others. */
+  #trimEntry(entry: Entry): void {
+    const { maxBytes, maxChannels } = this.#limitsOf(entry)
+    const own = () => this.#kept().filter(({ channel }) => entryOf(channel) === entry)
+    for (const fact of own()) if (total(own()) > (maxBytes ?? Number.POSITIVE_INFINITY)) fact.kept = false
+    const names = this.#byLast().filter((channel) => entryOf(channel) === entry)
+    for (const channel of names.slice(0, Math.max(0, names.length - (maxChannels ?? names.length))))
+      this.#forget(channel)
   }
 
   /** What is too old by now, or too much, goes. */
@@ -67,15 +107,26 @@ export class Model {
       if (maxAgeMs > 0 && now - fact.at > maxAgeMs) fact.kept = false
     }
     for (const fact of this.#kept()) {
-      if (this.#kept().reduce((sum, { bytes }) => sum + bytes, 0) > this.#settings.maxBytes) fact.kept = false
+      if (total(this.#kept()) > this.#settings.maxBytes) fact.kept = false
     }
-    for (const [channel, { last, at }] of [...this.#known].sort(([, one], [, other]) => one.last - other.last)) {
+    for (const channel of this.#byLast()) {
+      const { at } = this.#known.get(channel)!
       const over = now - at > this.#rememberMs && this.#kept(channel).length === 0
       if (!over && this.#known.size <= this.#settings.maxChannels) return
-      this.#known.delete(channel)
-      this.floor = Math.max(this.floor, last)
-      for (const fact of this.#kept(channel)) fact.kept = false
+      this.#forget(channel)
     }
+  }
+
+  /** The channels that are remembered, the one with the oldest last event first. */
+  #byLast(): string[] {
+    return [...this.#known].sort(([, one], [, other]) => one.last - other.last).map(([channel]) => channel)
+  }
+
+  #forget(channel: string): void {
+    const entry = entryOf(channel)
+    this.#floors[entry] = Math.max(this.#floors[entry], this.#known.get(channel)!.last)
+    this.#known.delete(channel)
+    for (const fact of this.#kept(channel)) fact.kept = false
   }
 
   after(seq: number, of: Selector): Fact[] {
@@ -100,10 +151,12 @@ export class Model {
     return this.facts.filter((fact) => fact.kept && (channel === undefined || fact.channel === channel))
   }
 
-  #limits(channel: string): Limits {
-    const { general, a, patterned } = this.#settings
-    if (channel === 'a') return a
-    return covers('p.*', channel) ? patterned : general
+  #limits(channel: string): Partial<EntryLimits> & Limits {
+    return this.#limitsOf(entryOf(channel))
+  }
+
+  #limitsOf(entry: Entry): Partial<EntryLimits> & Limits {
+    return this.#settings[entry]
   }
 
   get #rememberMs(): number {
@@ -112,10 +165,23 @@ export class Model {
   }
 }
 
-/** An item, and the floor when its page was read. */
+function entryOf(channel: string): Entry {
+  return ENTRIES[channel]![0]!
+}
+
+function total(facts: readonly Fact[]): number {
+  return facts.reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
+/** An item, and for each name up to where it may have lost events when the page was read. */
 export interface Told {
   readonly item: StoredEvent | Loss
-  readonly floor: number
+  readonly floors: Readonly<Record<string, number>>
+}
+
+/** An item of a page that was read just now. */
+export function toldNow(model: Model, item: StoredEvent | Loss): Told {
+  return { item, floors: Object.fromEntries(NAMES.map((name) => [name, model.floorOf(name)])) }
 }
 
 /**
@@ -129,7 +195,7 @@ export function verify(model: Model, after: number, of: Selector, told: readonly
   const upTo = (channel: string) => settled.get(channel) ?? after
   const open = (channel: string, to: number) =>
     model.after(after, of).filter((fact) => fact.channel === channel && fact.seq > upTo(channel) && fact.seq <= to)
-  for (const { item, floor } of told) {
+  for (const { item, floors } of told) {
     expect(item.seq).toBeGreaterThan(seq)
     seq = item.seq
     if (!isLoss(item)) {
@@ -144,8 +210,8 @@ export function verify(model: Model, after: number, of: Selector, told: readonly
     expect(new Set(item.channels).size).toBe(item.channels.length)
     for (const name of item.channels) {
       expect(of.channels.includes(name) || of.patterns.includes(name) || of.matches(name)).toBe(true)
-      if (!CHANNELS.includes(name)) expect(seq, `${name} is nothing but unknown`).toBe(floor)
-      else if (seq > floor)
+      if (!CHANNELS.includes(name)) expect(seq, `${name} is nothing but unknown`).toBe(floors[name])
+      else if (seq > floors[name]!)
         expect(
           open(name, seq).map((fact) => fact.seq),
           'false alarm',
@@ -164,10 +230,16 @@ const limits = fc.record({
   maxEvents: fc.constantFrom(0, 1, 2, 3, 1_000),
   maxAgeMs: fc.constantFrom(0, 1_000, 60_000, 2 * HOUR_MS),
 })
+const entryLimits = fc.record({
+  maxEvents: fc.constantFrom(0, 1, 2, 3, 1_000),
+  maxAgeMs: fc.constantFrom(0, 1_000, 60_000, 2 * HOUR_MS),
+  maxBytes: fc.constantFrom(undefined, 0, 800, 1_600, 1_000_000),
+  maxChannels: fc.constantFrom(undefined, 1, 2, 100),
+})
 export const settings: fc.Arbitrary<Settings> = fc.record({
   general: limits,
-  a: limits,
-  patterned: limits,
+  a: entryLimits,
+  patterned: entryLimits,
   maxBytes: fc.constantFrom(0, 800, 3_200, 1_000_000),
   maxChannels: fc.constantFrom(1, 2, 3, 4, 100),
 })

@@ -9,7 +9,7 @@ describe('retention', () => {
       maxChannels: 100_000,
       rememberMs: 3_600_000,
     })
-    expect(retentions).toEqual([{ maxEvents: 1_000, maxAgeMs: 3_600_000 }])
+    expect(retentions).toMatchObject([{ entry: undefined, maxEvents: 1_000, maxAgeMs: 3_600_000 }])
     expect(retentionOf('any.channel')).toBe(retentions[0])
   })
 
@@ -29,14 +29,14 @@ describe('retention', () => {
       maxAgeMs: 5_000,
       channels: { few: { maxEvents: 0 }, long: { maxAgeMs: 0 }, neither: { maxEvents: undefined } },
     })
-    expect(retentionOf('few')).toEqual({ maxEvents: 0, maxAgeMs: 5_000 })
-    expect(retentionOf('long')).toEqual({ maxEvents: 7, maxAgeMs: Number.POSITIVE_INFINITY })
-    expect(retentionOf('neither')).toEqual({ maxEvents: 7, maxAgeMs: 5_000 })
+    expect(retentionOf('few')).toMatchObject({ maxEvents: 0, maxAgeMs: 5_000 })
+    expect(retentionOf('long')).toMatchObject({ maxEvents: 7, maxAgeMs: Number.POSITIVE_INFINITY })
+    expect(retentionOf('neither')).toMatchObject({ maxEvents: 7, maxAgeMs: 5_000 })
   })
 
   it('lets a channel inherit an age without a limit', () => {
     const { retentionOf } = resolveHistoryOptions({ maxAgeMs: 0, channels: { a: { maxEvents: 1 } } })
-    expect(retentionOf('a')).toEqual({ maxEvents: 1, maxAgeMs: Number.POSITIVE_INFINITY })
+    expect(retentionOf('a')).toMatchObject({ maxEvents: 1, maxAgeMs: Number.POSITIVE_INFINITY })
   })
 
   it.each([
@@ -59,7 +59,9 @@ describe('retention', () => {
     [{ maxEvent: 1 }, 'history has no option `maxEvent`'],
     [{ channels: { a: { maxEvents: Number.NaN } } }, 'history.channels["a"].maxEvents'],
     [{ channels: { 'a.*': { maxAgeMs: -1 } } }, 'history.channels["a.*"].maxAgeMs'],
-    [{ channels: { a: { maxBytes: 1 } } }, 'history.channels["a"] has no option `maxBytes`'],
+    [{ channels: { a: { channels: {} } } }, 'history.channels["a"] has no option `channels`'],
+    [{ channels: { a: { maxBytes: -1 } } }, 'history.channels["a"].maxBytes'],
+    [{ channels: { 'a.*': { maxChannels: 0 } } }, 'history.channels["a.*"].maxChannels'],
     [{ channels: { a: 5 } }, 'history.channels["a"]'],
     [{ channels: { 'a b': {} } }, 'history.channels'],
     [{ channels: { 'a.>.b': {} } }, 'history.channels'],
@@ -72,6 +74,37 @@ describe('retention', () => {
     const resolve = () => resolveHistoryOptions(options as never)
     expect(resolve).toThrow(TypeError)
     expect(resolve).toThrow(name)
+  })
+
+  it('gives an entry limits of its own only where it has them', () => {
+    const { retentionOf } = resolveHistoryOptions({
+      maxBytes: 1_600,
+      maxChannels: 5,
+      channels: { 'own.*': { maxBytes: 800, maxChannels: 2 }, 'large.*': { maxBytes: 16_000 }, 'none.*': {} },
+    })
+    const none = { maxBytes: Number.POSITIVE_INFINITY, maxChannels: Number.POSITIVE_INFINITY, maxEventBytes: 100 }
+    expect(retentionOf('own.a')).toMatchObject({ entry: 'own.*', maxBytes: 800, maxChannels: 2, maxEventBytes: 50 })
+    expect(retentionOf('large.a')).toMatchObject({ maxBytes: 16_000, maxEventBytes: 100 })
+    expect(retentionOf('none.a')).toMatchObject(none)
+    expect(retentionOf('other')).toMatchObject({ entry: undefined, ...none })
+  })
+
+  it('knows the entries that a channel of a pattern may have', () => {
+    const { retentions, mayHave } = resolveHistoryOptions({
+      channels: { 'p.>': {}, 'p.*': {}, 'p.x': {}, '*.y': {}, 'q.r.*': {} },
+    })
+    const entries = (asked: string) =>
+      retentions.flatMap(({ entry }) => (mayHave(asked, entry) ? [entry ?? 'none'] : [])).sort()
+    expect(entries('p')).toEqual(['none'])
+    expect(entries('p.x')).toEqual(['p.x'])
+    expect(entries('p.y')).toEqual(['p.>'])
+    // Nothing is left to a pattern behind one that covers it.
+    expect(entries('p.*')).toEqual(['p.>', 'p.x'])
+    expect(entries('p.y.>')).toEqual(['p.>'])
+    expect(entries('q.*')).toEqual(['*.y', 'none'])
+    expect(entries('q.r.*')).toEqual(['q.r.*'])
+    expect(entries('*.*.*')).toEqual(['none', 'p.>', 'q.r.*'])
+    expect(entries('>')).toEqual(['*.y', 'none', 'p.>', 'p.x', 'q.r.*'])
   })
 
   it('takes the bounds themselves', () => {

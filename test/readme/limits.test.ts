@@ -16,7 +16,7 @@ describe('the table of limits', () => {
     Rewind: ['hub/reads.ts', 'REWIND: PageLimit = { events: 1000, bytes: 1048576 }'],
     'History of a channel': ['broker/retention.ts', 'HOUR_MS = 3600000', '{ maxEvents: 1000, maxAgeMs: HOUR_MS }'],
     'History of a hub': ['broker/retention.ts', 'options.maxBytes, 67108864'],
-    'Largest event that is kept': ['broker/history.ts', 'maxBytes / 16'],
+    'Largest event that is kept': ['broker/retention.ts', 'LARGEST_PART = 16'],
     'Channel names remembered': ['broker/retention.ts', 'options.maxChannels, 100000'],
     'Newest events in memory for subscribers a little behind': [
       'hub/log-tail.ts',

@@ -1,7 +1,7 @@
 import { resolveSqliteOptions, type SqliteBrokerOptions } from './options.ts'
 import { type SqliteBroker, SqliteLogBroker } from './sqlite-broker.ts'
 
-export type { HistoryOptions, RetentionOptions } from '../retention.ts'
+export type { EntryRetentionOptions, HistoryOptions, RetentionOptions } from '../retention.ts'
 export type { SqliteBroker, SqliteBrokerOptions }
 
 /**

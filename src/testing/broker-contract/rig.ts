@@ -24,7 +24,15 @@ export interface BrokerContractHistory {
   maxAgeMs?: number | undefined
   maxBytes?: number | undefined
   maxChannels?: number | undefined
-  channels?: Record<string, { maxEvents?: number | undefined; maxAgeMs?: number | undefined }> | undefined
+  channels?: Record<string, BrokerContractEntry> | undefined
+}
+
+/** The fields of an entry of `history.channels`. */
+export interface BrokerContractEntry {
+  maxEvents?: number | undefined
+  maxAgeMs?: number | undefined
+  maxBytes?: number | undefined
+  maxChannels?: number | undefined
 }
 
 /** The options of a broker under test; undefined = its defaults. */

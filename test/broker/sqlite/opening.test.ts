@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { sqliteBroker } from '../../../src/broker/sqlite/index.ts'
 import { loadDriver } from '../../../src/broker/sqlite/log/driver.ts'
 import { openForWriting } from '../../../src/broker/sqlite/log/schema.ts'
+import { selector } from '../support.ts'
 import { event, Log } from './log/log.ts'
 import { Process } from './processes.ts'
 import { brokerOf, Started, temporaryFile, temporaryFolder } from './support.ts'
@@ -52,9 +53,9 @@ describe('a file that cannot be the log', () => {
   it('is a log of another format', async () => {
     const file = temporaryFile()
     const db = openForWriting(await loadDriver(), file, 'full')
-    db.exec('PRAGMA user_version = 2')
+    db.exec('PRAGMA user_version = 3')
     db.close()
-    expect(await refusalOf(file)).toMatch(/has format 2; this version of express-sse-hub supports 1\./)
+    expect(await refusalOf(file)).toMatch(/has format 3; this version of express-sse-hub supports 2\./)
   })
 
   it('is damaged', async () => {
@@ -104,6 +105,28 @@ describe('a file that cannot be the log', () => {
     const { publish } = await Started.open(WORKER_BUILT, { file })
     expect(publish).toBeInstanceOf(Function)
   })
+})
+
+it('a log of format 1 becomes one of this format, with all that it had', async () => {
+  const file = temporaryFile()
+  const log = await Log.open(file, { epoch: 'first1', history: { maxChannels: 2 } })
+  log.append(0, 'a1', 'b1', 'c1', 'c2')
+  log.close()
+  const db = (await loadDriver()).open(file)
+  db.exec(`
+    DROP INDEX channel_quota; DROP INDEX event_quota;
+    ALTER TABLE channel DROP COLUMN quota; ALTER TABLE event DROP COLUMN quota;
+    ALTER TABLE hub RENAME COLUMN expired_rows TO hidden; ALTER TABLE hub RENAME COLUMN exceptions TO special;
+    ALTER TABLE hub ADD COLUMN floor INTEGER NOT NULL DEFAULT 0; UPDATE hub SET floor = (SELECT floor FROM entry);
+    DROP TABLE entry; PRAGMA user_version = 1`)
+  db.close()
+  const after = { epoch: 'first1', seq: 0 }
+  const again = await Log.open(file, { epoch: 'second', history: { channels: { 'board.>': { maxBytes: 1_000 } } } })
+  const all = selector('a', 'b', 'c', 'board.x')
+  expect(again.after(after, all)).toEqual(['lost a board.x to 1', 'b1', 'c1', 'c2'])
+  again.append(0, 'board.x1', 'a2')
+  expect(again.after(after, all)).toEqual(['lost a board.x to 1', 'b1', 'c1', 'c2', 'board.x1', 'a2'])
+  again.close()
 })
 
 describe('sqliteBroker()', () => {

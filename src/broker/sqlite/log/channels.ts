@@ -1,5 +1,6 @@
 import type { ResolvedHistoryOptions, Retention } from '../../retention.ts'
 import type { Connection } from './driver.ts'
+import { channelQuota, type Entries, type Entry } from './entries.ts'
 
 /** The state of a channel, as the writer keeps it. */
 export interface ChannelState {
@@ -17,6 +18,7 @@ export interface ChannelState {
   tail256: number
   tail4096: number
   readonly keep: number
+  readonly entry: Entry
 }
 
 /** The number of channels in memory at a time. Dropped ones are read again. */
@@ -25,23 +27,22 @@ const MAX_HELD = 100_000
 /** The channels of a log: their names, and the position of the last event of each. The writer's half. */
 export class Channels {
   readonly #options: ResolvedHistoryOptions
+  readonly #entries: Entries
   readonly #held = new Map<string, ChannelState>()
   readonly #touched = new Set<ChannelState>()
   readonly #statements: ReturnType<typeof prepare>
-  /** The last event of any forgotten channel. */
-  floor = 0
   #count = 0
 
-  constructor(db: Connection, options: ResolvedHistoryOptions) {
+  constructor(db: Connection, options: ResolvedHistoryOptions, entries: Entries) {
     this.#options = options
+    this.#entries = entries
     this.#statements = prepare(db)
   }
 
   /** Forgets the state in memory, which a failed transaction may have changed. */
-  reload(floor: number): void {
+  reload(): void {
     this.#held.clear()
     this.#touched.clear()
-    this.floor = floor
     this.#count = this.#statements.count.get()!['count'] as number
   }
 
@@ -49,11 +50,14 @@ export class Channels {
   retain(): boolean {
     let changed = false
     for (const row of this.#statements.all.all()) {
-      const { keep, age } = columnsOf(this.#options.retentionOf(row['name'] as string))
-      if (keep === row['keep'] && age === row['age']) continue
-      this.#statements.retain.run(keep, age, row['id']!)
+      const entry = this.#entries.of(row['name'] as string)
+      const { keep, age } = columnsOf(entry.retention)
+      const quota = channelQuota(entry)
+      if (keep === row['keep'] && age === row['age'] && quota === row['quota']) continue
+      this.#statements.retain.run(keep, age, quota, row['id']!)
       changed = true
     }
+    if (changed) this.#entries.reload()
     return changed
   }
 
@@ -79,12 +83,17 @@ export class Channels {
    */
   forgetExcess(most: number): { rows: number; more: boolean } {
     let rows = 0
-    for (let left = most; left > 0 && this.#count > this.#options.maxChannels; left--) {
-      const oldest = this.#oldest()!
+    let left = most
+    const forget = (oldest: Oldest) => {
       rows += Math.min(oldest.n, oldest.keep)
       this.#forget(oldest)
+      left--
     }
-    return { rows, more: this.#count > this.#options.maxChannels }
+    for (const entry of this.#entries.overChannels) {
+      while (left > 0 && entry.channels > entry.retention.maxChannels) forget(this.#oldestOf(entry))
+    }
+    while (left > 0 && this.#count > this.#options.maxChannels) forget(this.#oldest()!)
+    return { rows, more: this.#count > this.#options.maxChannels || this.#entries.overChannels.length > 0 }
   }
 
   /** Forgets channels without kept events that have been quiet for long. Returns whether there are more. */
@@ -100,12 +109,15 @@ export class Channels {
   }
 
   #load(name: string, seq: number): ChannelState {
-    let channel = this.#statements.find.get(name) as unknown as ChannelState | undefined
+    const entry = this.#entries.of(name)
+    const row = this.#statements.find.get(name) as unknown as Omit<ChannelState, 'entry'> | undefined
+    let channel = row && { ...row, entry }
     if (channel === undefined) {
-      const { keep, age } = columnsOf(this.#options.retentionOf(name))
-      channel = { id: seq, last: this.floor, n: 0, tail: 0, tail16: 0, tail256: 0, tail4096: 0, keep }
+      const { keep, age } = columnsOf(entry.retention)
+      channel = { id: seq, last: entry.floor, n: 0, tail: 0, tail16: 0, tail256: 0, tail4096: 0, keep, entry }
       // Its other columns are written by the flush.
-      this.#statements.insert.run(seq, name, keep, age)
+      this.#statements.insert.run(seq, name, keep, age, channelQuota(entry))
+      this.#entries.opened(entry)
       this.#count++
     }
     this.#held.set(name, channel)
@@ -116,12 +128,16 @@ export class Channels {
     return this.#statements.oldest.get() as unknown as Oldest | undefined
   }
 
+  #oldestOf({ id }: Entry): Oldest {
+    return this.#statements.oldestOf.get(id) as unknown as Oldest
+  }
+
   /** It may have many rows: they are deleted gradually, and cannot be found without the channel. */
   #forget({ id, name, last }: Oldest): void {
     this.#statements.forget.run(id)
     this.#held.delete(name)
     this.#count--
-    this.floor = Math.max(this.floor, last)
+    this.#entries.forgot(this.#entries.of(name), last)
   }
 }
 
@@ -143,16 +159,18 @@ function columnsOf({ maxEvents, maxAgeMs }: Retention): { keep: number; age: num
 }
 
 function prepare(db: Connection) {
+  const oldest = `SELECT id, name, last, at, n, keep, age,
+    (SELECT event.at FROM event WHERE event.seq = channel.tail) AS kept FROM channel`
   return {
     count: db.prepare('SELECT count(*) AS count FROM channel'),
-    all: db.prepare('SELECT id, name, keep, age FROM channel'),
-    retain: db.prepare('UPDATE channel SET keep = ?, age = ? WHERE id = ?'),
+    all: db.prepare('SELECT id, name, keep, age, quota FROM channel'),
+    retain: db.prepare('UPDATE channel SET keep = ?, age = ?, quota = ? WHERE id = ?'),
     find: db.prepare('SELECT id, last, n, tail, tail16, tail256, tail4096, keep FROM channel WHERE name = ?'),
-    insert: db.prepare('INSERT INTO channel VALUES (?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)'),
+    insert: db.prepare('INSERT INTO channel VALUES (?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?, ?)'),
     update: db.prepare(`UPDATE channel SET last = ?, at = ?, n = ?, tail = ?, tail16 = ?, tail256 = ?, tail4096 = ?
       WHERE id = ?`),
-    oldest: db.prepare(`SELECT id, name, last, at, n, keep, age,
-      (SELECT event.at FROM event WHERE event.seq = channel.tail) AS kept FROM channel ORDER BY last LIMIT 1`),
+    oldest: db.prepare(`${oldest} ORDER BY last LIMIT 1`),
+    oldestOf: db.prepare(`${oldest} WHERE quota = ? ORDER BY last LIMIT 1`),
     forget: db.prepare('DELETE FROM channel WHERE id = ?'),
   }
 }

@@ -57,7 +57,7 @@ export class LogReader {
 
   /** The page after a position; `epoch` is the current life of the log. */
   read(epoch: string, after: Cursor | undefined, selector: Names, max: PageLimit, time: number): PageRows {
-    return this.#snapshot(({ seq: end, floor }) => {
+    return this.#snapshot((end) => {
       const empty = { from: end, items: [], upto: end, end: true }
       if (after === undefined) return { status: 'ok', ...empty }
       const last = after.epoch === epoch ? end : this.#endOf(after.epoch, end)
@@ -67,7 +67,7 @@ export class LogReader {
       const status = after.seq > last ? 'diverged' : 'ok'
       const next = this.#continued(from, selector, max, time)
       if (next !== undefined) return { status, from, ...next, end: next.end && next.upto === end }
-      const series = this.#seriesAfter(from, floor, selector, max, time)
+      const series = this.#seriesAfter(from, selector, max, time)
       return { status, from, ...this.#page(series, from, end, selector, max, time) }
     })
   }
@@ -106,7 +106,7 @@ export class LogReader {
 
   /** The last `count` kept events of each channel, the newest of all within `max`. */
   latest(count: number, selector: Names, max: PageLimit, time: number): PageRows {
-    return this.#snapshot(({ seq: end }) => {
+    return this.#snapshot((end) => {
       const newest = new Newest(max.events)
       for (const channel of this.#matching(selector, -1).sort((a, b) => b.last - a.last)) {
         if (channel.last < newest.floor) break
@@ -126,10 +126,10 @@ export class LogReader {
     this.#db.close()
   }
 
-  #snapshot(fn: (hub: { seq: number; floor: number }) => PageRows): PageRows {
+  #snapshot(fn: (end: number) => PageRows): PageRows {
     this.#db.exec('BEGIN')
     try {
-      return fn(this.#statements.hub.get() as { seq: number; floor: number })
+      return fn(this.#statements.end.get()!['seq'] as number)
     } finally {
       this.#db.exec('ROLLBACK')
     }
@@ -141,15 +141,24 @@ export class LogReader {
     return row === undefined ? undefined : (row.last ?? end)
   }
 
-  #seriesAfter(after: number, floor: number, selector: Names, max: PageLimit, time: number): Series<EventPlace>[] {
+  #seriesAfter(after: number, selector: Names, max: PageLimit, time: number): Series<EventPlace>[] {
     const known = this.#matching(selector, after)
     const chunk = Math.max(4, Math.ceil((max.events + 1) / Math.max(1, known.length)))
     const series = known.map((channel) => {
       return new ChannelSeries(channel, this.#eventsOf(channel, time), after, Math.min(chunk, max.events + 1))
     })
-    if (after >= floor) return series
-    const unknown = selector.channels.filter((name) => this.#statements.channel.get(name) === undefined)
-    return [...series, ...[...selector.patterns, ...unknown].map((name) => new LostSeries(name, floor))]
+    return [...series, ...this.#lossesAfter(after, selector)]
+  }
+
+  /** The losses of channels that are not remembered. */
+  #lossesAfter(after: number, selector: Names): LostSeries[] {
+    const floors = this.#statements.floors.all(after) as unknown as { name: string; floor: number }[]
+    if (floors.length === 0) return []
+    const isUnknown = (channel: string) => this.#statements.channel.get(channel) === undefined
+    return [...selector.patterns, ...selector.channels.filter(isUnknown)].flatMap((asked) => {
+      const own = floors.filter(({ name }) => this.#history.mayHave(asked, name === '' ? undefined : name))
+      return own.length === 0 ? [] : [new LostSeries(asked, Math.max(...own.map(({ floor }) => floor)))]
+    })
   }
 
   #eventsOf(channel: ChannelRow, time: number): ChannelEvents {
@@ -226,7 +235,8 @@ class Newest {
 function prepare(db: Connection) {
   const columns = 'id, name, last, n, tail'
   return {
-    hub: db.prepare('SELECT seq, floor FROM hub'),
+    end: db.prepare('SELECT seq FROM hub'),
+    floors: db.prepare('SELECT name, floor FROM entry WHERE floor > ?'),
     epoch: db.prepare('SELECT last FROM epoch WHERE name = ?'),
     channel: db.prepare(`SELECT ${columns} FROM channel WHERE name = ?`),
     changed: db.prepare(`SELECT ${columns} FROM channel WHERE last > ? AND +name >= ? AND +name < ?`),

@@ -2,6 +2,7 @@ import type { ResolvedHistoryOptions } from '../../retention.ts'
 import type { Exceptions, PackedEvent } from './batch.ts'
 import { type ChannelState, Channels } from './channels.ts'
 import { type Connection, toColumn } from './driver.ts'
+import { Entries, eventQuota } from './entries.ts'
 import { Epochs } from './epochs.ts'
 import { Keys } from './keys.ts'
 import { Trimmer } from './trimmer.ts'
@@ -11,12 +12,12 @@ const MAX_KEYS_AT_ONCE = 2_000
 
 /** The tables of a log on the writing connection, and the row with the end of the log. */
 export class Tables {
+  readonly entries: Entries
   readonly channels: Channels
   readonly keys: Keys
   readonly trimmer: Trimmer
   readonly epochs: Epochs
   readonly #statements: ReturnType<typeof prepare>
-  readonly #maxEventBytes: number
   /** The end of the log. */
   seq = 0
   /** The time of the last commit. */
@@ -27,18 +28,19 @@ export class Tables {
   #written = ''
 
   constructor(db: Connection, history: ResolvedHistoryOptions, epoch: string) {
-    this.channels = new Channels(db, history)
+    this.entries = new Entries(db, history)
+    this.channels = new Channels(db, history, this.entries)
     this.keys = new Keys(db)
-    this.trimmer = new Trimmer(db, history, this.channels)
+    this.trimmer = new Trimmer(db, history, this.channels, this.entries)
     this.epochs = new Epochs(db, epoch)
     this.#statements = prepare(db)
-    this.#maxEventBytes = history.maxBytes / 16
   }
 
   /** Reads the state in memory from the file again, after a transaction that was rolled back. */
   reload(): void {
-    const { seq, floor, time, rows, bytes, expiredRows, exceptions } = this.#statements.state.get() as unknown as HubRow
-    this.channels.reload(floor)
+    const { seq, time, rows, bytes, expiredRows, exceptions } = this.#statements.state.get() as unknown as HubRow
+    this.entries.reload()
+    this.channels.reload()
     this.keys.reload()
     this.trimmer.reload({ rows, bytes, expiredRows })
     this.epochs.reload()
@@ -55,7 +57,8 @@ export class Tables {
     const prev = channel.last
     channel.last = seq
     // An event that is not kept is simply missing: the `prev` of the next event names it.
-    if (channel.keep > 0 && event.bytes <= this.#maxEventBytes) this.#insert(event, channel, prev, time)
+    if (channel.keep > 0 && event.bytes <= channel.entry.retention.maxEventBytes)
+      this.#insert(event, channel, prev, time)
     return prev
   }
 
@@ -67,13 +70,14 @@ export class Tables {
 
   /** Writes the row of the log: the last statement of a transaction. */
   write(time: number): void {
+    this.entries.flush()
     const state = this.#state()
     if (state === this.#written) return
     this.#written = state
     this.time = Math.max(this.time, time)
     const { rows, bytes, expiredRows } = this.trimmer.contents
     const exceptions = this.exceptions === undefined ? null : JSON.stringify(this.exceptions)
-    this.#statements.write.run(this.seq, this.channels.floor, this.time, rows, bytes, expiredRows, exceptions)
+    this.#statements.write.run(this.seq, this.time, rows, bytes, expiredRows, exceptions)
   }
 
   #insert(event: PackedEvent, channel: ChannelState, prev: number, time: number): void {
@@ -83,24 +87,24 @@ export class Tables {
     const { id, tail, tail16, tail256, tail4096 } = channel
     const type = event.event ?? null
     const key = conflationKey === undefined ? null : toColumn(conflationKey)
-    const rest = [time, bytes, json ? 1 : 0, type, key, toColumn(data)] as const
+    const rest = [time, bytes, json ? 1 : 0, type, key, toColumn(data), eventQuota(channel.entry)] as const
     this.#statements.insert.run(seq, id, prev, n, tail, tail16, tail256, tail4096, ...rest)
     channel.tail = seq
     if (n % 16 === 0) channel.tail16 = seq
     if (n % 256 === 0) channel.tail256 = seq
     if (n % 4096 === 0) channel.tail4096 = seq
+    this.entries.count(eventQuota(channel.entry), bytes)
     this.trimmer.added(bytes, n > channel.keep)
   }
 
   #state(): string {
     const { rows, expiredRows } = this.trimmer.contents
-    return `${this.seq} ${this.channels.floor} ${rows} ${expiredRows}`
+    return `${this.seq} ${rows} ${expiredRows}`
   }
 }
 
 interface HubRow {
   readonly seq: number
-  readonly floor: number
   readonly time: number
   readonly rows: number
   readonly bytes: number
@@ -110,8 +114,8 @@ interface HubRow {
 
 function prepare(db: Connection) {
   return {
-    state: db.prepare(`SELECT seq, floor, time, rows, bytes, hidden AS "expiredRows", special AS exceptions FROM hub`),
-    write: db.prepare('UPDATE hub SET seq = ?, floor = ?, time = ?, rows = ?, bytes = ?, hidden = ?, special = ?'),
-    insert: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    state: db.prepare(`SELECT seq, time, rows, bytes, expired_rows AS "expiredRows", exceptions FROM hub`),
+    write: db.prepare('UPDATE hub SET seq = ?, time = ?, rows = ?, bytes = ?, expired_rows = ?, exceptions = ?'),
+    insert: db.prepare('INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
   }
 }

@@ -1,6 +1,7 @@
 import type { ResolvedHistoryOptions } from '../../retention.ts'
 import type { Channels } from './channels.ts'
 import type { Connection } from './driver.ts'
+import type { Entries, Entry } from './entries.ts'
 
 /** The number of rows that one transaction reads or deletes at most, so that no commit waits long for it. */
 const MAX_ROWS = 2_000
@@ -29,6 +30,7 @@ export interface Contents {
 export class Trimmer {
   readonly #options: ResolvedHistoryOptions
   readonly #channels: Channels
+  readonly #entries: Entries
   readonly #statements: ReturnType<typeof prepare>
   readonly #youngestAge: number
   #rows = 0
@@ -46,9 +48,10 @@ export class Trimmer {
   /** Grows while passes find fewer expired rows than were counted, so that passes become rarer. */
   #patience = 1
 
-  constructor(db: Connection, options: ResolvedHistoryOptions, channels: Channels) {
+  constructor(db: Connection, options: ResolvedHistoryOptions, channels: Channels, entries: Entries) {
     this.#options = options
     this.#channels = channels
+    this.#entries = entries
     this.#statements = prepare(db)
     this.#youngestAge = Math.min(...options.retentions.map(({ maxAgeMs }) => maxAgeMs))
   }
@@ -119,8 +122,8 @@ export class Trimmer {
   #continue(rows: number, time: number): void {
     const end = (this.#statements.end.get(this.#at, rows - 1) ?? this.#statements.last.get()) as Place | undefined
     if (end === undefined) return this.#end(true)
-    const deleted = this.#statements.deleteExpired.all(this.#at, end.seq, time) as unknown as { bytes: number }[]
-    for (const { bytes } of deleted) this.#deleted(bytes)
+    const deleted = this.#statements.deleteExpired.all(this.#at, end.seq, time) as unknown as Deletion[]
+    for (const row of deleted) this.#deleted(row)
     this.#deletedByPass += deleted.length
     // Rows past their age were not counted.
     if (this.#pass === 'expired') this.#expiredRows = Math.max(0, this.#expiredRows - deleted.length)
@@ -139,24 +142,45 @@ export class Trimmer {
     this.#pass = 'none'
   }
 
-  /** Too many bytes: deletes the oldest rows of the log. Returns whether there are still too many. */
+  /** Too many bytes in an entry or in the log: deletes its oldest rows. Returns whether there are still too many. */
   #trimBytes(): boolean {
+    for (const entry of this.#entries.overBytes) this.#trimEntry(entry)
     const { maxBytes } = this.#options
     let left = this.#bytes > maxBytes * (1 + MANY) ? MAX_ROWS_IN_NEED : MAX_ROWS
     for (let chunk = 50; this.#bytes > maxBytes && left > 0; chunk = Math.min(chunk * 4, left)) {
-      const oldest = this.#statements.oldest.all(chunk) as unknown as { seq: number; bytes: number }[]
+      const oldest = this.#statements.oldest.all(chunk) as unknown as (Deletion & { seq: number })[]
       let count = 0
-      while (this.#bytes > maxBytes && count < oldest.length) this.#deleted(oldest[count++]!.bytes)
+      while (this.#bytes > maxBytes && count < oldest.length) this.#deleted(oldest[count++]!)
       this.#statements.dropOldest.run(oldest[count - 1]!.seq)
       left -= count
     }
-    return this.#bytes > maxBytes
+    return this.#bytes > maxBytes || this.#entries.overBytes.length > 0
   }
 
-  #deleted(bytes: number): void {
+  #trimEntry(entry: Entry): void {
+    const { maxBytes } = entry.retention
+    let left = entry.bytes > maxBytes * (1 + MANY) ? MAX_ROWS_IN_NEED : MAX_ROWS
+    for (let chunk = 50; entry.bytes > maxBytes && left > 0; chunk = Math.min(chunk * 4, left)) {
+      const oldest = this.#statements.oldestOf.all(entry.id, chunk) as unknown as (Deletion & { seq: number })[]
+      let count = 0
+      while (entry.bytes > maxBytes && count < oldest.length) this.#deleted(oldest[count++]!)
+      this.#statements.dropOldestOf.run(entry.id, oldest[count - 1]!.seq)
+      left -= count
+    }
+  }
+
+  #deleted({ bytes, quota }: Deletion): void {
     this.#rows--
     this.#bytes -= bytes
+    this.#entries.count(quota, -bytes)
   }
+}
+
+/** A row that is deleted. */
+interface Deletion {
+  readonly bytes: number
+  /** Its entry, if that limits its bytes. */
+  readonly quota: number | null
 }
 
 interface Place {
@@ -171,8 +195,10 @@ function prepare(db: Connection) {
     deleteExpired: db.prepare(`DELETE FROM event WHERE seq > ? AND seq <= ? AND NOT EXISTS (
         SELECT 1 FROM channel WHERE channel.id = event.channel
           AND event.n > channel.n - channel.keep AND event.at >= ? - channel.age
-      ) RETURNING bytes`),
-    oldest: db.prepare('SELECT seq, bytes FROM event ORDER BY seq LIMIT ?'),
+      ) RETURNING bytes, quota`),
+    oldest: db.prepare('SELECT seq, bytes, quota FROM event ORDER BY seq LIMIT ?'),
     dropOldest: db.prepare('DELETE FROM event WHERE seq <= ?'),
+    oldestOf: db.prepare('SELECT seq, bytes, quota FROM event WHERE quota = ? ORDER BY seq LIMIT ?'),
+    dropOldestOf: db.prepare('DELETE FROM event WHERE quota = ? AND seq <= ?'),
   }
 }

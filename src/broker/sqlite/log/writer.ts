@@ -32,6 +32,7 @@ export class LogWriter {
     this.#transactions.run(wallTime, (tables) => {
       tables.time = Math.max(tables.time, wallTime)
       // The options may have changed since the log was last open.
+      tables.entries.adopt()
       if (tables.channels.retain()) tables.trimmer.retentionChanged()
     })
   }

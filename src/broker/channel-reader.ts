@@ -1,0 +1,56 @@
+import { firstAfter, type Series } from './merge.ts'
+import type { ChannelLog } from './retention-group.ts'
+import type { StoredEvent } from './stored-event.ts'
+
+/** Reads one channel from a position on: its events, and a loss wherever the previous event is missing. */
+export class ChannelReader implements Series<StoredEvent> {
+  readonly name: string
+  readonly #log: ChannelLog
+  /** Everything up to here has been read or reported as lost. */
+  #at: number
+  #index: number
+  seq = 0
+  event: StoredEvent | undefined
+  bytes = 0
+
+  /** `after` is before the last event of the channel. */
+  constructor(log: ChannelLog, after: number) {
+    this.name = log.name
+    this.#log = log
+    this.#at = after
+    this.#index = firstAfter(log.kept, log.head, after, (kept) => kept!.event.seq)
+    this.#look()
+  }
+
+  advance(): boolean {
+    this.#at = this.seq
+    if (this.event !== undefined) this.#index++
+    return this.#look()
+  }
+
+  #look(): boolean {
+    const next = this.#log.kept[this.#index]
+    const before = next?.event.prev ?? this.#log.last
+    this.event = before > this.#at ? undefined : next?.event
+    this.bytes = next?.bytes ?? 0
+    this.seq = this.event?.seq ?? before
+    return this.seq > this.#at
+  }
+}
+
+/** One loss: of a channel that is not remembered, or of a pattern. */
+export class Lost implements Series<never> {
+  readonly name: string
+  readonly seq: number
+  readonly event = undefined
+  readonly bytes = 0
+
+  constructor(name: string, seq: number) {
+    this.name = name
+    this.seq = seq
+  }
+
+  advance(): boolean {
+    return false
+  }
+}
