@@ -17,12 +17,22 @@ export interface ContractRunner {
   it(name: string, fn: () => Promise<void>): unknown
 }
 
+/** The promises that a broker may leave out. */
+export interface ContractExtent {
+  /** Limits of single entries of `history.channels`: `maxBytes` and `maxChannels`, each with its own floor. Default true. */
+  readonly entryLimits?: boolean | undefined
+}
+
 /**
  * The suite that every broker passes: one test for each promise of the interface `Broker`. `makeBroker` returns a new
  * broker, not yet started, on a separate log with the history and the clock of the test. The suite does not assume that
  * any step is synchronous unless the interface promises it.
  */
-export function brokerContract(makeBroker: MakeBroker, { describe, it }: ContractRunner): void {
+export function brokerContract(
+  makeBroker: MakeBroker,
+  { describe, it }: ContractRunner,
+  { entryLimits = true }: ContractExtent = {},
+): void {
   const promise: ContractIt = (name, test) => it(name, () => withBrokers(makeBroker, test))
   const parts = {
     publishing,
@@ -31,7 +41,7 @@ export function brokerContract(makeBroker: MakeBroker, { describe, it }: Contrac
     'handing over': handingOver,
     reading,
     losses,
-    'entries of history.channels': entries,
+    ...(entryLimits && { 'entries of history.channels': entries }),
     latest,
     closing,
   }

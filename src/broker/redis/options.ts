@@ -52,12 +52,24 @@ export function resolveRedisOptions(given: RedisBrokerOptions): RedisBrokerSetti
   return {
     connect: clientOption(options.client),
     prefix: `{${prefixOption(options.prefix)}}:`,
-    history: resolveHistoryOptions(options.history),
+    history: historyOption(options.history),
     ingest: booleanOption('ingest', options.ingest, false),
     fence: choiceOption('fence', options.fence, 'replid', ['replid', 'none']),
     onError: functionOption('onError', options.onError, 1) ?? (() => {}),
     clock: serverClockOption(options.clock),
   }
+}
+
+/** Refuses the limits that this broker does not apply, so that no application relies on them. */
+function historyOption(given: HistoryOptions | undefined): ResolvedHistoryOptions {
+  const history = resolveHistoryOptions(given)
+  for (const { entry, maxBytes, maxChannels } of history.retentions) {
+    const name = Number.isFinite(maxBytes) ? 'maxBytes' : Number.isFinite(maxChannels) ? 'maxChannels' : undefined
+    if (name === undefined) continue
+    const option = `history.channels[${JSON.stringify(entry)}].${name}`
+    throw new TypeError(`Option \`${option}\` is not supported by redisBroker(): it has limits of the whole log only.`)
+  }
+  return history
 }
 
 function prefixOption(prefix: unknown = 'sse'): string {

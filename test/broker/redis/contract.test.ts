@@ -6,8 +6,9 @@ import { CLIENTS, newPrefix, serverOfFile } from './support.ts'
 
 describe.skipIf(REDIS_MISSING).each(Object.entries(CLIENTS))('the Redis broker with %s', (_, client) => {
   const on = serverOfFile()
-  brokerContract((options) => redisBroker({ ...options, client: client(on.url), prefix: newPrefix() }), {
-    describe,
-    it,
-  })
+  brokerContract(
+    (options) => redisBroker({ ...options, client: client(on.url), prefix: newPrefix() }),
+    { describe, it },
+    { entryLimits: false },
+  )
 })

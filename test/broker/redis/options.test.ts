@@ -20,6 +20,8 @@ describe('redisBroker()', () => {
     ['fence', { client, fence: 'run_id' }],
     ['onError', { client, onError: 1 }],
     ['history.maxEvents', { client, history: { maxEvents: -1 } }],
+    ['history.channels["a.*"].maxBytes', { client, history: { channels: { 'a.*': { maxBytes: 1_000 } } } }],
+    ['history.channels["a"].maxChannels', { client, history: { channels: { a: { maxChannels: 5 } } } }],
     ['clock', { client, clock: {} }],
     ['url', { client, url: 'redis://localhost' }],
   ])('names the option %s when it is wrong', (name, options) => {

@@ -140,10 +140,13 @@ describe('a thread that dies', () => {
     expect(outcomes).toEqual([UNKNOWN, UNAVAILABLE])
     expect(await started.publish('a3')).toBe(UNAVAILABLE)
     expect(started.told).toEqual([])
-    await vi.waitFor(() => {
-      clock.advance(5_000)
-      expect(started.told).toEqual(['suspect from 0 to 1'])
-    })
+    await vi.waitFor(
+      () => {
+        clock.advance(5_000)
+        expect(started.told).toEqual(['suspect from 0 to 1'])
+      },
+      { timeout: 30_000 },
+    )
     expect(await started.publish('a4')).toBe('2')
     expect(await kept()).toEqual(['a1', 'a4'])
   })
