@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { createClient } from 'redis'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { redisBroker } from '../../../src/broker/redis/index.ts'
@@ -33,9 +35,24 @@ describe.skipIf(REDIS_MISSING)('the README of the log of a fleet', () => {
     expect(broker.stats().state).toBe('live')
   })
 
+  it('publishes by XADD, and deletes a hub', async () => {
+    const hub = new ChannelHub({ broker: redisBroker({ client: createClient({ url: on.url }), ingest: true }) })
+    await hub.ready()
+    const words = readme.take('Writers in other languages', '').trim().replaceAll("'", '').split(' ')
+    const { id: after } = await hub.publish('news', 'before')
+    const next = hub.events('news', { after }).next()
+    await on.server.command(...words)
+    expect((await next).value).toMatchObject({ data: { n: 1 } })
+    await hub.close()
+    const command = readme.take('Keys', 'sh').replaceAll('redis-cli', `redis-cli -p ${on.server.port}`)
+    await promisify(execFile)('bash', ['-c', command])
+    expect(await on.server.command('KEYS', '{sse}:*')).toBe('*0\r\n')
+  })
+
   it('has no snippet that is not run', () => {
-    // server.test.ts runs this one.
+    // server.test.ts and redis-examples.test.ts run these.
     readme.take('Rights', '')
+    readme.take(TITLE, 'sh')
     expect(readme.untaken).toEqual([])
   })
 })
