@@ -11,10 +11,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   stream: ['protocol'],
   broker: ['protocol'],
   hub: ['broker/broker.ts', 'broker/stored-event.ts', 'protocol'],
-  express: ['hub', 'stream', 'protocol', 'broker/broker.ts', 'broker/memory-broker.ts'],
+  state: ['hub', 'protocol', 'broker/broker.ts'],
+  express: ['hub', 'state', 'stream', 'protocol', 'broker/broker.ts', 'broker/memory-broker.ts'],
   client: ['protocol'],
   testing: ['protocol', 'broker/broker.ts', 'broker/stored-event.ts'],
-  'index.ts': ['express', 'hub', 'stream', 'broker', 'protocol'],
+  'index.ts': ['express', 'hub', 'state', 'stream', 'broker', 'protocol'],
 }
 /** These import nothing but each other, in this order. */
 const LEAVES = [

@@ -84,6 +84,11 @@ export interface Page {
   readonly upto: Cursor
   /** Whether `upto` was the end of the log. */
   readonly end: boolean
+  /**
+   * The end of the log when its present epoch began: an earlier position may lack changes that the log has lost since.
+   * Default 0: the log was empty then.
+   */
+  readonly epochStart?: number | undefined
 }
 
 /**

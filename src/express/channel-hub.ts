@@ -14,22 +14,24 @@ import type { HubEvents } from '../hub/emitter.ts'
 import { Hub } from '../hub/hub.ts'
 import { type HubOptions, resolveHubOptions } from '../hub/options.ts'
 import { newEvent, type PublishOptions, type PublishReceipt } from '../hub/publisher.ts'
-import type { ChannelEvent, ChannelGap } from '../hub/reader.ts'
+import type { ChannelEvent, ChannelGap, ChannelSnapshot } from '../hub/reader.ts'
 import type { HubCloseOptions } from '../hub/shutdown.ts'
 import type { HubStats } from '../hub/stats.ts'
-import { parseAfter, parseRewind, type SubscribeOptions } from '../hub/subscribe-request.ts'
+import { parseAfter, parseRewind, parseSnapshot, type SubscribeOptions } from '../hub/subscribe-request.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import { booleanOption, optionsObject, show, wrongOption } from '../option.ts'
+import type { SnapshotFunction, SnapshotOptions } from '../state/registrations.ts'
+import { Snapshots } from '../state/snapshots.ts'
 import type { EventStream } from '../stream/event-stream.ts'
 import { responseStreamOf } from '../stream/http-event-stream.ts'
 import { hubRouter } from './router.ts'
 import type { ChannelRouterOptions, RouterOptions } from './router-options.ts'
-import { serveSubscription } from './subscribe.ts'
+import { requestedSnapshot, serveSubscription } from './subscribe.ts'
 
 export type { SubscribeOptions }
 
 /** Options of `events()`. */
-export interface EventsOptions extends Pick<SubscribeOptions, 'after' | 'rewind'> {
+export interface EventsOptions extends Pick<SubscribeOptions, 'after' | 'rewind' | 'snapshot'> {
   /** Ends the iteration. */
   signal?: AbortSignal | undefined
 }
@@ -42,12 +44,15 @@ export interface PublishItem<Channel extends string = string, Data = unknown> ex
 
 /** The result of `events()`: an iterator that ends with its signal or with the hub. */
 export type ChannelEvents<Data, Channel extends string = string> = AsyncIterableIterator<
-  ChannelEvent<Data, Channel> | ChannelGap
+  ChannelEvent<Data, Channel> | ChannelSnapshot<Data, Channel> | ChannelGap
 >
 
 /** The items of `events()` for each requested channel or pattern: `channel` determines the type of the data. */
 type HeardEvents<Channels, C extends string> = AsyncIterableIterator<
-  (C extends string ? ChannelEvent<HeardData<Channels, C>, NamesOf<C>> : never) | ChannelGap
+  | (C extends string
+      ? ChannelEvent<HeardData<Channels, C>, NamesOf<C>> | ChannelSnapshot<HeardData<Channels, C>, NamesOf<C>>
+      : never)
+  | ChannelGap
 >
 
 /** One channel of a hub. */
@@ -69,7 +74,8 @@ type PublishItems<Channels, Names extends readonly string[]> = {
   [I in keyof Names]: PublishItem<Names[I] & Publishable<Channels, Names[I]>, ChannelData<Channels, Names[I]>>
 }
 
-const SUBSCRIBE_NAMES = ['after', 'rewind', 'envelope', 'info'] as const
+const SUBSCRIBE_NAMES = ['after', 'rewind', 'snapshot', 'envelope', 'info'] as const
+const EVENTS_NAMES = ['after', 'rewind', 'snapshot', 'signal'] as const
 
 /**
  * Named channels in an Express app. Streams subscribe to them. An event that is published to them, in code or by POST,
@@ -80,6 +86,7 @@ const SUBSCRIBE_NAMES = ['after', 'rewind', 'envelope', 'info'] as const
 // biome-ignore lint/suspicious/noExplicitAny: with any other default a typed hub is not a ChannelHub without a map.
 export class ChannelHub<Channels extends ChannelMap = any> {
   readonly #hub: Hub
+  #snapshots: Snapshots | undefined
 
   /** Throws a TypeError that names an invalid option. */
   constructor(options?: HubOptions) {
@@ -136,9 +143,9 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     channels: C | ChannelPattern<P> | readonly (C | ChannelPattern<P>)[],
     options?: EventsOptions,
   ): HeardEvents<Channels, C | P> {
-    const { after, rewind, signal } = optionsObject('events()', options, ['after', 'rewind', 'signal'])
+    const { after, rewind, snapshot, signal } = optionsObject('events()', options, EVENTS_NAMES)
     if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongOption('signal', 'an AbortSignal', signal)
-    const init = { after: parseAfter(after, ''), rewind, signal }
+    const init = { after: parseAfter(after, ''), rewind, snapshot: parseSnapshot(snapshot), signal }
     return this.#hub.events(parseSelection(channels), init) as HeardEvents<Channels, C | P>
   }
 
@@ -149,6 +156,23 @@ export class ChannelHub<Channels extends ChannelMap = any> {
    */
   position(): Promise<string> {
     return this.#handled(this.#hub.position())
+  }
+
+  /**
+   * Gives a channel, or the channels of a pattern, a snapshot: a function that returns the present state of one channel.
+   * A subscriber that cannot be brought up to date by events alone then receives the state, as the event `hub.snapshot`,
+   * and not a gap. Register it before the channels are subscribed. Of several that match, the exact name counts, then the
+   * first pattern. The application writes its database before it publishes, publishes the changes of a channel in the
+   * order of the writes, and publishes new values rather than differences. A function that fails, takes over 10 s or
+   * returns more than 8 × `maxEventBytes` ends the stream with `'error'`. Throws a TypeError for invalid arguments.
+   */
+  snapshot(channels: ChannelName<Channels> | ChannelPattern, state: SnapshotFunction, options?: SnapshotOptions): void {
+    const [name, ...more] = parseSelection(channels)
+    if (more.length > 0) throw wrongOption('channels', 'a channel or a pattern', channels)
+    this.#hub.assertUnused(name!)
+    this.#snapshots ??= new Snapshots(this.#hub)
+    this.#snapshots.register(name!, state, options)
+    this.#hub.snapshots = this.#snapshots
   }
 
   /** A handle for one channel. Throws ERR_SSE_CHANNEL_NAME. */
@@ -232,7 +256,7 @@ export class ChannelHub<Channels extends ChannelMap = any> {
     const stream = responseStreamOf(sse)
     if (stream === undefined)
       throw new TypeError(`subscribe() must be given an event stream first, such as res.sse, got ${show(sse)}.`)
-    const { after, rewind, envelope, info } = optionsObject('subscribe()', options, SUBSCRIBE_NAMES)
+    const { after, rewind, snapshot, envelope, info } = optionsObject('subscribe()', options, SUBSCRIBE_NAMES)
     const asksForEnvelope = () => stream.query('envelope') === '1'
     const subscription = await serveSubscription(this.#hub, stream, () => parseSelection(channels), {
       form:
@@ -242,6 +266,7 @@ export class ChannelHub<Channels extends ChannelMap = any> {
       info,
       after: parseAfter(after, stream.lastEventId),
       rewind: parseRewind(rewind),
+      snapshot: parseSnapshot(snapshot) ?? requestedSnapshot(stream),
     })
     if (stream.options.letGo) stream.letGo()
     return subscription

@@ -45,3 +45,13 @@ export async function serveSubscription(
     return hub.closedSubscription(request.info)
   }
 }
+
+/**
+ * `?snapshot=1` or `?snapshot=0`. A `Last-Event-ID` header voids the first: an EventSource keeps its URL, and its ID says
+ * that it has received the snapshots.
+ */
+export function requestedSnapshot(stream: ResponseStream): boolean | undefined {
+  const value = stream.query('snapshot')
+  if (value === '0') return false
+  return value === '1' && stream.response?.req.headers['last-event-id'] === undefined ? true : undefined
+}

@@ -1,21 +1,34 @@
 import type { Page } from '../broker/broker.ts'
 import type { Cursor } from '../protocol/cursor.ts'
+import type { Frame } from '../protocol/frame.ts'
 import { StallWatch } from '../stall-watch.ts'
 import type { ChannelSelector } from './channel.ts'
+import type { Due, DueSnapshots, Taken } from './due-snapshots.ts'
 import type { HubEnvironment } from './environment.ts'
 import { type FollowedPage, Follower, type Start } from './follower.ts'
 import { channelsOf, type Guard, sieve } from './guard.ts'
+import { PageReader } from './page-reader.ts'
 import type { Catching } from './pump.ts'
 import type { Subscriber } from './subscriber.ts'
-
-const MIN_BACK_OFF_MS = 100
-const MAX_BACK_OFF_MS = 5_000
 
 /** A page that was written. */
 export interface WrittenPage {
   readonly bytes: number
   /** Reports the page to the application, which may close the subscription. */
   report(): void
+}
+
+/** Snapshots that wait to be written, one block after the other, with nothing between them. */
+export interface FramedSnapshots {
+  readonly blocks: Frame[]
+  /** Reports them to the application when they are written. */
+  report(): void
+}
+
+interface Writing extends FramedSnapshots {
+  readonly next: FollowedPage
+  readonly due: Due
+  readonly taken: Taken
 }
 
 /** The part of a subscription that its catching up uses. */
@@ -27,8 +40,16 @@ export interface CatchingSubscription {
   isBehind(): boolean
   /** Asks the hook for a decision on these channels. Rejects without one. */
   decide(channels: readonly string[]): Promise<void>
+  /** Present where channels have snapshots. */
+  readonly snapshots: DueSnapshots | undefined
   /** Writes a page, and the blocks before it. Undefined if the subscription has ended instead. */
   write(next: FollowedPage): WrittenPage | undefined
+  /** Sends the head, because the first block may take long. False if the subscription has ended instead. */
+  sendHead(): boolean
+  /** The snapshots in place of a page, block by block. */
+  frame(next: FollowedPage, due: Due, taken: Taken): FramedSnapshots
+  /** A function of the application failed: the subscription ends. */
+  fail(error: unknown, detail: string): void
   /** The subscription is complete up to the position of the hub. The catching up ends with this call. */
   goLive(): void
   /** The subscription is complete up to a position after the hub's: `wake` is called when the hub has reached it. */
@@ -49,15 +70,12 @@ export class CatchUp implements Catching {
   /** Whether the subscription was live before. */
   readonly isLag: boolean
   /** The next page cannot be written before this; undefined = it may be written in the next turn. */
-  #waitsFor: 'broker' | 'read' | 'decision' | 'drain' | 'hub' | undefined
+  #waitsFor: 'broker' | 'read' | 'decision' | 'snapshots' | 'drain' | 'hub' | undefined
+  /** Snapshots that are being written at the pace of the peer. */
+  #writing: Writing | undefined
   /** A page that was read or decided on, and waits for its turn. */
   #ready: FollowedPage | undefined
-  /** Identifies the read in progress; a read that was given up has another object. */
-  #read: object | undefined
-  /** The time of the first failed read in a row; undefined after a success. */
-  #failingSince: number | undefined
-  #backOffMs = MIN_BACK_OFF_MS
-  #retryTimer: unknown
+  #reader: PageReader | undefined
   /** Present while the peer lags. */
   #stall: StallWatch | undefined
   #onCaughtUp: (() => void)[] = []
@@ -153,9 +171,9 @@ export class CatchUp implements Catching {
     this.#selector = selector
     this.#follower.select(selector)
     this.#ready = undefined
-    this.#read = undefined
-    this.#environment.options.clock.clearTimeout(this.#retryTimer)
-    if (this.#waitsFor !== 'decision' && this.#waitsFor !== 'drain') this.#proceed()
+    this.#reader?.cancel()
+    this.#subscription.snapshots?.select(selector)
+    if (!['decision', 'snapshots', 'drain'].includes(this.#waitsFor!)) this.#proceed()
   }
 
   /** Resolves when no event of the current channels is outstanding, or after it was stopped. */
@@ -169,8 +187,7 @@ export class CatchUp implements Catching {
   stop(): void {
     this.#stopped = true
     this.#environment.pump.delete(this)
-    this.#read = undefined
-    this.#environment.options.clock.clearTimeout(this.#retryTimer)
+    this.#reader?.cancel()
     this.#stall?.stop()
     this.#settle()
   }
@@ -178,6 +195,7 @@ export class CatchUp implements Catching {
   /** See Catching. */
   step(): number {
     if (this.#stopped || this.#waitsFor !== undefined) return 0
+    if (this.#writing !== undefined) return this.#writeBlocks(this.#writing)
     let next = this.#ready
     this.#ready = undefined
     if (next === undefined) {
@@ -188,11 +206,73 @@ export class CatchUp implements Catching {
       next = this.#follower.recent()
     }
     if (next === undefined) {
-      this.#readPage()
+      this.#read()
       return 0
     }
     const page = this.#admitted(next)
-    return page === undefined ? 0 : this.#write({ ...next, page })
+    return page === undefined ? 0 : this.#serve({ ...next, page })
+  }
+
+  /** Writes the page, or first what its channels need to be whole. */
+  #serve(next: FollowedPage): number {
+    const { snapshots } = this.#subscription
+    if (snapshots === undefined) return this.#write(next)
+    const trimmed = snapshots.trim(next)
+    const due = snapshots.before(trimmed)
+    if (due === undefined) return this.#write(trimmed)
+    this.#waitsFor = 'snapshots'
+    this.#take(snapshots, trimmed, due).catch((error) => this.#subscription.fail(error, 'A snapshot failed.'))
+    return 0
+  }
+
+  async #take(snapshots: DueSnapshots, next: FollowedPage, due: Due): Promise<void> {
+    const selector = this.#selector
+    if (!this.#subscription.sendHead()) return
+    const taken = await snapshots.take(due, (channels) => this.#admit(channels))
+    if (this.#stopped) return
+    // If the channels or the epoch have changed meanwhile, the page is read anew.
+    if (selector !== this.#selector || taken.isStale) {
+      this.#follower.dropPage()
+      return this.#proceed()
+    }
+    if (taken.snapshots.length + taken.listings.length > 0) {
+      this.#writing = { ...this.#subscription.frame(next, due, taken), next, due, taken }
+      this.#proceed()
+      return
+    }
+    snapshots.done(due, taken)
+    this.#waitsFor = undefined
+    this.#write(next)
+  }
+
+  /** The channels of a list that the hook admits. */
+  async #admit(channels: readonly string[]): Promise<readonly string[]> {
+    const { guard } = this.#subscription
+    if (guard === undefined) return channels
+    await guard.decide(channels)
+    return channels.filter((channel) => guard.admits(channel) === true)
+  }
+
+  #writeBlocks({ blocks, next, due, taken, report }: Writing): number {
+    let bytes = 0
+    for (let frame = blocks.shift(); frame !== undefined; frame = blocks.shift()) {
+      this.#subscription.stream.write(frame)
+      bytes += frame.length
+      if (this.#stopped) return bytes
+      if (blocks.length > 0 && this.#subscription.isBehind()) {
+        this.awaitDrain()
+        return bytes
+      }
+    }
+    this.#writing = undefined
+    this.#follower.restart(due.at)
+    this.#subscription.snapshots!.done(due, taken)
+    // The events of a rewind follow the snapshots: the log may keep more events after that position.
+    if (next.isRewind) this.#ready = { ...next, after: due.at, status: 'ok', isRewind: false }
+    if (this.#subscription.isBehind()) this.awaitDrain()
+    else this.#environment.pump.add(this)
+    report()
+    return bytes
   }
 
   #proceed(): void {
@@ -200,32 +280,18 @@ export class CatchUp implements Catching {
     if (!this.#stopped) this.#environment.pump.add(this)
   }
 
-  #readPage(): void {
-    const read = {}
-    this.#read = read
+  #read(): void {
+    const { clock } = this.#environment.options
     this.#waitsFor = 'read'
-    const wanted = () => this.#read === read
-    this.#follower.read(wanted).then(
-      (next) => {
-        if (next === undefined || !wanted()) return
-        this.#failingSince = undefined
-        this.#backOffMs = MIN_BACK_OFF_MS
+    this.#reader ??= new PageReader(clock, {
+      arrived: (next) => {
         this.#ready = next
         this.#proceed()
       },
-      (error) => {
-        if (wanted()) this.#retry(error)
-      },
-    )
-  }
-
-  #retry(error: unknown): void {
-    const { clock } = this.#environment.options
-    const now = clock.monotonic()
-    this.#failingSince ??= now
-    this.#retryTimer = clock.setTimeout(() => this.#proceed(), this.#backOffMs)
-    this.#backOffMs = Math.min(this.#backOffMs * 2, MAX_BACK_OFF_MS)
-    this.#subscription.readFailed(error, now - this.#failingSince)
+      failed: (error, forMs) => this.#subscription.readFailed(error, forMs),
+      retry: () => this.#proceed(),
+    })
+    this.#reader.read(this.#follower)
   }
 
   /** The page without the channels that a hook denies; undefined while the hook decides. */
@@ -243,7 +309,8 @@ export class CatchUp implements Catching {
     const selector = this.#selector
     try {
       await this.#subscription.decide(undecided)
-    } catch {
+    } catch (error) {
+      this.#subscription.fail(error, 'The permission for a channel could not be decided.')
       return
     }
     // The channels may have changed since: the page is then useless.
@@ -259,6 +326,7 @@ export class CatchUp implements Catching {
     const written = this.#subscription.write(next)
     if (written === undefined) return 0
     this.#follower.advance(next)
+    this.#subscription.snapshots?.advance(next)
     if (this.#subscription.isBehind()) this.awaitDrain()
     else if (next.page.end && this.#follower.isAheadOfHub) this.#park()
     else if (next.page.end && this.#follower.isAtEnd) this.#subscription.goLive()

@@ -1,6 +1,6 @@
 import type { Loss, Selector } from '../broker/broker.ts'
 import type { StoredEvent } from '../broker/stored-event.ts'
-import { isPattern, PatternTree } from '../channel-name.ts'
+import { isPattern, overlaps, PatternTree } from '../channel-name.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import type { FrameForm } from '../protocol/frame.ts'
 import type { Guard } from './guard.ts'
@@ -85,8 +85,12 @@ export class ChannelSelector implements Selector {
   /** Its part of the batch that is being fanned out; empty at all other times. */
   readonly hits: (StoredEvent | Loss)[] = []
 
-  constructor(key: string, names: readonly string[]) {
+  /** Whether a channel of it has a snapshot function: a loss in the middle of the stream makes the snapshot due. */
+  readonly hasState: boolean
+
+  constructor(key: string, names: readonly string[], hasState: boolean) {
     this.key = key
+    this.hasState = hasState
     this.names = names
     this.channels = names.filter((name) => !isPattern(name))
     this.patterns = names.filter(isPattern)
@@ -120,17 +124,22 @@ export class ChannelSelector implements Selector {
 
 /** The selectors in use, by their names and by the channels that they match. */
 export class ChannelDirectory {
+  readonly #hasState: (name: string) => boolean
   readonly #selectors = new Map<string, ChannelSelector>()
   readonly #byChannel = new Map<string, Set<ChannelSelector>>()
   readonly #byPattern = new PatternTree<Set<ChannelSelector>>()
   #patterns = 0
+
+  constructor(hasState: (name: string) => boolean = () => false) {
+    this.#hasState = hasState
+  }
 
   /** The selector of these names, without duplicates. Return it with `release`. */
   acquire(names: readonly string[]): ChannelSelector {
     const key = [...names].sort().join(' ')
     let selector = this.#selectors.get(key)
     if (selector === undefined) {
-      selector = new ChannelSelector(key, names)
+      selector = new ChannelSelector(key, names, names.some(this.#hasState))
       this.#selectors.set(key, selector)
       for (const name of names) this.#enter(name, selector)
     }
@@ -152,6 +161,11 @@ export class ChannelDirectory {
     this.#byPattern.match(channel, (selectors) => {
       for (const selector of selectors) visit(selector)
     })
+  }
+
+  /** Whether a selector in use has channels of this name or pattern. */
+  overlaps(name: string): boolean {
+    return [...this.#selectors.values()].some((selector) => selector.names.some((one) => overlaps(one, name)))
   }
 
   /** The number of different channels and patterns with a subscriber. */

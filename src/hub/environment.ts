@@ -4,6 +4,7 @@ import type { LogTail } from './log-tail.ts'
 import type { ResolvedHubOptions } from './options.ts'
 import type { Pump } from './pump.ts'
 import type { Reads } from './reads.ts'
+import type { SnapshotSource } from './snapshot-source.ts'
 
 /** The parts of a hub that its subscriptions and readers work with. */
 export interface HubEnvironment {
@@ -15,4 +16,6 @@ export interface HubEnvironment {
   readonly reads: Reads
   readonly pump: Pump
   readonly options: ResolvedHubOptions
+  /** Present where a channel has a snapshot function. */
+  readonly snapshots: SnapshotSource | undefined
 }

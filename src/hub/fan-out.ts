@@ -70,6 +70,7 @@ export function fanOut(
 
 function deliver(selector: ChannelSelector, previous: Cursor, result: Result): void {
   const { hits, rows, guarded, waiting } = selector
+  if (selector.hasState && hits.some(isLoss)) return leaveToCatchUp(selector, previous, result)
   for (const form of FORMS) {
     const row = rows[form]
     if (row.members.length === 0) continue
@@ -79,6 +80,14 @@ function deliver(selector: ChannelSelector, previous: Cursor, result: Result): v
     for (const gap of gaps) for (const subscription of row.members) result.gaps.push({ subscription, gap })
   }
   for (const subscription of guarded) deliverGuarded(subscription, selector, previous, result)
+  for (const wake of waiting) wake(previous)
+  waiting.clear()
+}
+
+/** Snapshots replace the losses, and they must be asked for first: nothing is written. */
+function leaveToCatchUp({ rows, guarded, waiting }: ChannelSelector, previous: Cursor, result: Result): void {
+  for (const form of FORMS) result.undecided.push(...rows[form].members)
+  result.undecided.push(...guarded)
   for (const wake of waiting) wake(previous)
   waiting.clear()
 }

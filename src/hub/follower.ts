@@ -16,6 +16,8 @@ export interface Start {
 /** A page of the log, and its relation to the position before it. */
 export interface FollowedPage {
   readonly page: Page
+  /** The position before the page; undefined = none yet. */
+  readonly after: Cursor | undefined
   /** The fault of that position, if it has one. */
   readonly status: 'ok' | Fault
   /** That position, as the subscriber gave it. */
@@ -110,6 +112,11 @@ export class Follower {
     return this.#follow(page, fault, isRewind)
   }
 
+  /** The subscriber does not use the page that was read last: it is read again. */
+  dropPage(): void {
+    this.#reachedEnd = false
+  }
+
   /** The subscriber has received this page. */
   advance({ page }: FollowedPage): void {
     this.#position = page.upto
@@ -119,6 +126,13 @@ export class Follower {
   /** The subscriber is complete up to `position`, and may lack later events. */
   moveTo(position: Cursor): void {
     this.#position = position
+  }
+
+  /** The subscriber continues at `position`, where its state was written. The next page comes from the log. */
+  restart(position: Cursor): void {
+    this.#position = position
+    this.#start = undefined
+    this.#reachedEnd = false
   }
 
   /** Follows these channels from here on. Memory may lack their earlier events. */
@@ -132,6 +146,6 @@ export class Follower {
     const position = this.#position
     if (after !== '' && position === undefined) fault = 'bad-cursor'
     const from = after === '' ? formatCursor(position ?? page.from) : after
-    return { page, status: fault ?? page.status, from, isRewind }
+    return { page, after: position, status: fault ?? page.status, from, isRewind }
   }
 }

@@ -17,9 +17,10 @@ import { Pump } from './pump.ts'
 import { Reader, type ReaderHost } from './reader.ts'
 import { Reads } from './reads.ts'
 import { endEvenly, type HubCloseOptions, parseRetryRange, SHUTDOWN_RETRY_MS, within } from './shutdown.ts'
+import type { SnapshotSource } from './snapshot-source.ts'
 import { type Beginning, emptyStats, type HubStats, type LiveStats } from './stats.ts'
 import { StreamSubscription } from './stream-subscription.ts'
-import { parseRewind, type SubscribeRequest } from './subscribe-request.ts'
+import { parseRewind, type SubscribeOptions, type SubscribeRequest } from './subscribe-request.ts'
 import type { Subscriber } from './subscriber.ts'
 import { closedSubscription, type Subscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
@@ -32,7 +33,9 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   readonly broker: Broker
   /** The newest events that were handed over, and the position of every live subscription. */
   readonly tail = new LogTail()
-  readonly directory = new ChannelDirectory()
+  readonly directory = new ChannelDirectory((name) => this.snapshots?.has(name) === true)
+  /** Set before the channels with state are subscribed. */
+  snapshots: SnapshotSource | undefined
   readonly pump: Pump
   readonly reads: Reads
   readonly readers = new Set<Reader>()
@@ -113,12 +116,16 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
 
   events(
     names: readonly string[],
-    init: { after?: string | undefined; rewind?: number | undefined; signal?: AbortSignal | undefined },
+    {
+      after = '',
+      rewind,
+      snapshot,
+      signal,
+    }: Pick<SubscribeOptions, 'after' | 'rewind' | 'snapshot'> & { signal?: AbortSignal | undefined },
   ): Reader {
     this.assertSelection(names)
-    const rewind = parseRewind(init.rewind)
     this.assertOpen()
-    return new Reader(this, { names, after: init.after ?? '', rewind, signal: init.signal })
+    return new Reader(this, { names, after, rewind: parseRewind(rewind), snapshot, signal })
   }
 
   /**
@@ -198,6 +205,12 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     throw new SseError('ERR_SSE_OVERLOADED', detail)
   }
 
+  /** Throws a TypeError when a subscription has this channel, or channels of this pattern. */
+  assertUnused(name: string): void {
+    if (!this.directory.overlaps(name)) return
+    throw new TypeError(`snapshot() must be called before ${name} is subscribed.`)
+  }
+
   // -- SubscriptionHost --
 
   assertSelection(names: readonly string[]): void {
@@ -272,7 +285,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   // -- BrokerListener --
 
   readonly #listener: BrokerListener = {
-    events: (batch, top) => this.#heard(top, () => this.#events(batch, top)),
+    events: (batch, top) => this.#heard(top, (previous) => this.#events(batch, top, previous)),
     suspect: (top) => this.#heard(top, (previous) => this.#suspect(top, previous)),
   }
 
@@ -299,8 +312,9 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     }
   }
 
-  #events(handedOver: readonly (StoredEvent | Loss)[], top: Cursor): void {
-    const previous = this.tail.top
+  #events(handedOver: readonly (StoredEvent | Loss)[], top: Cursor, previous: Cursor): void {
+    // The state may have changes that the log lost with its earlier epoch: every position is looked at.
+    if (this.snapshots !== undefined && top.epoch !== previous.epoch) return this.#suspect(top, previous)
     const batch = handedOver.some(isLoss) ? placeLosses(handedOver, previous) : handedOver
     this.tail.append(batch, top)
     const { behind, undecided, delivered, gaps } = this.#fanOut(batch, previous)

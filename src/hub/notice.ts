@@ -32,13 +32,14 @@ export interface OpenData {
   readonly rewind?: { readonly events: number; readonly earlier: boolean } | undefined
 }
 
-/** The first block of a stream. It has no id if a gap follows, which then carries the first one. */
+/** The first block of a stream. It has no id if a gap or a snapshot follows, which then carries the first one. */
 export function openNotice(retryMs: number, id: string | undefined, data: OpenData): string {
   return encodeReconnectionTime(parseReconnectionTime(retryMs)) + encodeHubEvent('open', id, data)
 }
 
-export function gapNotice({ reason, channels, from, to }: Gap): string {
-  return encodeHubEvent('gap', to, { reason, channels, from, to })
+/** `hasId`: false if snapshots follow, the last of which carries the id. */
+export function gapNotice({ reason, channels, from, to }: Gap, hasId = true): string {
+  return encodeHubEvent('gap', hasId ? to : undefined, { reason, channels, from, to })
 }
 
 export function positionFrame(id: string): Frame {

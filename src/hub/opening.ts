@@ -10,6 +10,8 @@ export class Opening {
   readonly after: string
   /** Settles when the first block is written, the client has left, or the request is refused. */
   readonly begun: Promise<void>
+  /** The head is out, because the first block takes long: the request can no longer be refused. */
+  hasHead = false
   readonly #clock: Clock
   readonly #onLate: (error: SseError) => void
   #resolve!: () => void

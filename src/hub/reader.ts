@@ -2,6 +2,7 @@ import { isLoss } from '../broker/broker.ts'
 import type { StoredEvent } from '../broker/stored-event.ts'
 import { type Cursor, formatCursor, isAhead } from '../protocol/cursor.ts'
 import type { ChannelSelector, Wake } from './channel.ts'
+import { type DueSnapshots, dueSnapshots, gapBeside } from './due-snapshots.ts'
 import type { HubEnvironment } from './environment.ts'
 import { type FollowedPage, Follower, type Start } from './follower.ts'
 import type { Gap } from './notice.ts'
@@ -22,12 +23,28 @@ export interface ChannelGap extends Gap {
   readonly gap: true
 }
 
+/** The state of a channel as `events()` yields it; `snapshot` tells it from an event. It replaces all earlier state. */
+export interface ChannelSnapshot<Data = unknown, Channel extends string = string> {
+  readonly snapshot: true
+  readonly channel: Channel
+  readonly event?: undefined
+  /** With a pattern as `channel`: its channels that have state. All others of the pattern have none. */
+  readonly channels?: readonly string[] | undefined
+  /** Null if the state was deleted. */
+  readonly data: Data
+  readonly id: string
+}
+
+type Item = ChannelEvent | ChannelGap | ChannelSnapshot
+
 /** The part of a hub that its readers use. */
 export interface ReaderHost extends HubEnvironment {
   readonly readers: Set<Reader>
 }
 
 export interface ReaderInit extends Start {
+  /** See SubscribeOptions. */
+  readonly snapshot: boolean | undefined
   readonly names: readonly string[]
   readonly signal: AbortSignal | undefined
 }
@@ -36,13 +53,15 @@ export interface ReaderInit extends Start {
  * A subscriber in this process. It pulls: events that were not requested stay in the log, so it needs no queue. A
  * reader that falls behind continues from history or receives a gap, like every subscriber.
  */
-export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> {
+export class Reader implements AsyncIterableIterator<Item> {
   readonly #host: ReaderHost
   readonly #init: ReaderInit
   readonly #selector: ChannelSelector
   /** Its position is that of the last item in `#items`. */
   readonly #follower: Follower
-  #items: (ChannelEvent | ChannelGap)[] = []
+  /** Present where channels have snapshots. */
+  readonly #snapshots: DueSnapshots | undefined
+  #items: Item[] = []
   #ended = false
   /** The broker has the selector. */
   readonly #subscribed: Promise<void>
@@ -57,6 +76,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     this.#init = init
     this.#selector = host.directory.acquire(init.names)
     this.#follower = Follower.start(host, this.#selector, init)
+    this.#snapshots = dueSnapshots(host.snapshots, this.#selector, init)
     host.readers.add(this)
     // At once, not with the first `next`: the reader receives events from now on.
     this.#subscribed = host.ready.then(() => host.broker.subscribe(this.#selector))
@@ -70,13 +90,13 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     return this
   }
 
-  next(): Promise<IteratorResult<ChannelEvent | ChannelGap>> {
+  next(): Promise<IteratorResult<Item>> {
     const result = this.#turn.then(() => this.#next())
     this.#turn = result.catch(() => {})
     return result
   }
 
-  async return(): Promise<IteratorResult<ChannelEvent | ChannelGap>> {
+  async return(): Promise<IteratorResult<Item>> {
     this.end()
     return { done: true, value: undefined }
   }
@@ -112,7 +132,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     wake(previous)
   }
 
-  async #next(): Promise<IteratorResult<ChannelEvent | ChannelGap>> {
+  async #next(): Promise<IteratorResult<Item>> {
     try {
       if (!this.#ended) await this.#joined
       while (!this.#ended) {
@@ -132,7 +152,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
     if (this.#follower.isAtEnd) return this.#wait()
     const next = this.#follower.recent()
     if (next === undefined) await this.#read()
-    else this.#take(next)
+    else await this.#serve(next)
   }
 
   /** Waits until there is an event, or the position of the hub is uncertain. */
@@ -149,7 +169,33 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
 
   async #read(): Promise<void> {
     const next = await this.#follower.read(() => !this.#ended)
-    if (next !== undefined) this.#take(next)
+    if (next !== undefined) await this.#serve(next)
+  }
+
+  /** The items of the page, or first what its channels need to be whole. */
+  async #serve(next: FollowedPage): Promise<void> {
+    const snapshots = this.#snapshots
+    if (snapshots === undefined) return this.#take(next)
+    const trimmed = snapshots.trim(next)
+    const due = snapshots.before(trimmed)
+    if (due === undefined) return this.#take(trimmed)
+    const taken = await snapshots.take(due, async (channels) => channels)
+    if (this.#ended) return
+    if (taken.isStale) return this.#follower.dropPage()
+    snapshots.done(due, taken)
+    if (taken.snapshots.length + taken.listings.length === 0) return this.#take(trimmed)
+    const id = formatCursor(due.at)
+    const gaps = gapBeside(trimmed, due, snapshots, this.#init.names, taken)
+    this.#items.push(...gaps.map((gap) => ({ gap: true as const, ...gap })))
+    for (const { pattern, channels } of taken.listings)
+      this.#items.push({ snapshot: true, channel: pattern, channels, data: null, id })
+    for (const { channel, data } of taken.snapshots) {
+      this.#items.push({ snapshot: true, channel, data: JSON.parse(data), id })
+    }
+    this.#follower.restart(due.at)
+    // The events of a rewind follow the snapshots.
+    if (trimmed.isRewind)
+      this.#take({ ...snapshots.trim({ ...trimmed, after: due.at, status: 'ok', isRewind: false }) })
   }
 
   #take(next: FollowedPage): void {
@@ -163,6 +209,7 @@ export class Reader implements AsyncIterableIterator<ChannelEvent | ChannelGap> 
       this.#items.push(isLoss(item) ? { gap: true, ...gapOf(item, page, from) } : eventOf(item, page.upto.epoch))
     }
     this.#follower.advance(next)
+    this.#snapshots?.advance(next)
   }
 }
 

@@ -1,15 +1,16 @@
 import { type ChannelSelection, parseSelection } from '../channel-name.ts'
 import { type CloseReason, SseError } from '../errors.ts'
 import { type Cursor, formatCursor, isSame } from '../protocol/cursor.ts'
-import type { Frame, FrameForm } from '../protocol/frame.ts'
-import { type CatchingSubscription, CatchUp, type WrittenPage } from './catch-up.ts'
+import { Frame, type FrameForm } from '../protocol/frame.ts'
+import { type CatchingSubscription, CatchUp, type FramedSnapshots, type WrittenPage } from './catch-up.ts'
 import type { ChannelSelector, LiveSubscription } from './channel.ts'
 import { type ChangingSubscription, changeChannels, sharedNames } from './channel-change.ts'
+import { type Due, type DueSnapshots, dueSnapshots, gapBeside, type Taken } from './due-snapshots.ts'
 import type { FollowedPage } from './follower.ts'
 import type { Guard } from './guard.ts'
 import type { Gap } from './notice.ts'
 import { asRefusal, Opening } from './opening.ts'
-import { pageFrames } from './page-frames.ts'
+import { type Beginning, pageFrames, snapshotFrames } from './page-frames.ts'
 import { Permission } from './permission.ts'
 import type { SubscribeRequest } from './subscribe-request.ts'
 import type { Outlet, Subscriber, SubscriberOwner } from './subscriber.ts'
@@ -53,6 +54,8 @@ export class StreamSubscription
   #told: Cursor | undefined
   /** Present if the permission has an end, or a hook decides on channels. */
   readonly #permission: Permission | undefined
+  /** Where channels have snapshots, and the subscriber wants them. */
+  readonly snapshots: DueSnapshots | undefined
   /** Settles with the last change of the channels. */
   #changing: Promise<void> | undefined
 
@@ -69,6 +72,8 @@ export class StreamSubscription
     }
     this.#selector = host.directory.acquire(request.names)
     this.#names = sharedNames(this.#selector, request.names)
+    this.snapshots = dueSnapshots(host.snapshots, this.#selector, request)
+    if (this.guard !== undefined) this.snapshots?.expectPatterns()
     this.#opening = new Opening(host.options.clock, request.after, (error) => this.#refuse(error))
     this.#catchUp = CatchUp.start(host, this, this.#selector, request)
   }
@@ -105,11 +110,8 @@ export class StreamSubscription
 
   close(reason: CloseReason = 'server'): void {
     if (this.#isClosed()) return
-    if (this.#opening === undefined) this.stream.close(reason)
-    else
-      this.#refuse(
-        new SseError('ERR_SSE_OVERLOADED', 'The subscription ended before its first event. Try again later.'),
-      )
+    if (this.#hasHead()) this.stream.close(reason)
+    else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'The subscription ended before its first event: come back.'))
   }
 
   // -- its beginning, and its end --
@@ -225,35 +227,32 @@ export class StreamSubscription
   async decide(channels: readonly string[]): Promise<void> {
     // The hook has its own time limit.
     this.#opening?.pause()
-    try {
-      await this.guard!.decide(channels)
-    } catch (error) {
-      this.#undecidable(error)
-      throw error
-    }
-    this.#opening?.expectPage()
+    await this.guard!.decide(channels)
+    if (this.#opening?.hasHead === false) this.#opening.expectPage()
+  }
+
+  sendHead(): boolean {
+    const opening = this.#opening
+    if (opening === undefined || opening.hasHead) return true
+    opening.pause()
+    return this.#send([COMMENT])
   }
 
   write(next: FollowedPage): WrittenPage | undefined {
-    const { stream } = this
     const opening = this.#opening
-    const isResumed = opening !== undefined && next.status === 'ok' && opening.after !== ''
-    const open = opening && { stream, resumed: isResumed }
-    const { frames, bytes, events, gaps } = pageFrames(next, this.form, this.#names, open)
-    if (opening === undefined) for (const frame of frames) stream.write(frame)
-    else this.#commit(opening, frames, isResumed)
-    if (this.#isClosed()) return undefined
+    const { frames, bytes, events, gaps } = pageFrames(next, this.#beginning(next))
+    if (!this.#send(frames)) return undefined
+    this.#begin(next)
     this.#host.replayed(events)
-    return {
-      bytes,
-      report: () => {
-        if (opening !== undefined) {
-          this.#host.opened(this, next.status !== 'ok' ? next.status : isResumed ? 'resumed' : 'new')
-          opening.end()
-        }
-        for (const gap of gaps) this.told(gap)
-      },
-    }
+    return { bytes, report: () => this.#report(opening, next, gaps) }
+  }
+
+  frame(next: FollowedPage, due: Due, taken: Taken): FramedSnapshots {
+    const opening = this.#opening
+    const gaps = gapBeside(next, due, this.snapshots!, this.#names, taken)
+    const blocks = [...snapshotFrames(next, this.#beginning(next), due, taken, gaps)]
+    this.#begin(next)
+    return { blocks, report: () => this.#report(opening, next, gaps) }
   }
 
   goLive(): void {
@@ -273,27 +272,56 @@ export class StreamSubscription
     if (this.#opening === undefined && maxLagMs > 0 && forMs > maxLagMs) this.stream.close('error')
   }
 
-  #undecidable(error: unknown): void {
+  fail(error: unknown, detail: string): void {
     if (this.#isClosed()) return
     this.#host.failed(error)
-    if (this.#opening === undefined) this.stream.close('error')
-    else this.#refuse(new SseError('ERR_SSE_OVERLOADED', 'The permission for a channel could not be decided.'))
+    if (this.#hasHead()) this.stream.close('error')
+    else this.#refuse(new SseError('ERR_SSE_OVERLOADED', detail))
   }
 
-  /** idle -> open, with the first page, unless there is no stream to write to. */
-  #commit(opening: Opening, first: readonly Frame[], isResumed: boolean): void {
-    try {
-      if (!this.stream.commit(first)) this.#leave('client')
-    } catch (error) {
-      // The request was answered in another way.
-      this.#refuse(error)
+  /** Writes frames, the first of them with the head. False when there is no stream to write to. */
+  #send(frames: readonly Frame[]): boolean {
+    const { stream } = this
+    if (this.#hasHead()) {
+      for (const frame of frames) stream.write(frame)
+    } else {
+      try {
+        if (!stream.commit(frames)) this.#leave('client')
+        else if (this.#opening !== undefined) this.#opening.hasHead = true
+      } catch (error) {
+        // The request was answered in another way.
+        this.#refuse(error)
+      }
+      this.#highWaterMark = Math.max(this.#host.options.highWaterMarkBytes, stream.highWaterMark)
     }
-    if (this.#isClosed()) return
-    opening.pause()
+    return !this.#isClosed()
+  }
+
+  #beginning(next: FollowedPage): Beginning {
+    const { form, stream } = this
+    const open = this.#opening && { stream, resumed: isResumed(this.#opening, next) }
+    return { form, channels: this.#names, open }
+  }
+
+  /** The first block is written, or about to be. */
+  #begin(next: FollowedPage): void {
+    if (this.#opening === undefined) return
+    this.#opening.pause()
+    this.resumed = isResumed(this.#opening, next)
     this.#opening = undefined
-    this.resumed = isResumed
     this.#count(this.#selector, 1)
-    this.#highWaterMark = Math.max(this.#host.options.highWaterMarkBytes, this.stream.highWaterMark)
+  }
+
+  #report(opening: Opening | undefined, next: FollowedPage, gaps: readonly Gap[]): void {
+    if (opening !== undefined) {
+      this.#host.opened(this, next.status !== 'ok' ? next.status : this.resumed ? 'resumed' : 'new')
+      opening.end()
+    }
+    for (const gap of gaps) this.told(gap)
+  }
+
+  #hasHead(): boolean {
+    return this.#opening === undefined || this.#opening.hasHead
   }
 
   #count(selector: ChannelSelector, change: 1 | -1): void {
@@ -347,10 +375,16 @@ export class StreamSubscription
   }
 
   farewell(reason: CloseReason): Frame | undefined {
-    return this.#opening === undefined ? this.#host.farewell(reason) : undefined
+    return this.#hasHead() ? this.#host.farewell(reason) : undefined
   }
 
   closed(reason: CloseReason): void {
     this.#leave(reason)
   }
+}
+
+const COMMENT = Frame.of(':\n')
+
+function isResumed({ after }: Opening, { status }: FollowedPage): boolean {
+  return status === 'ok' && after !== ''
 }

@@ -1,4 +1,4 @@
-import { integerOption, wrongOption } from '../option.ts'
+import { booleanOption, integerOption, wrongOption } from '../option.ts'
 import type { FrameForm } from '../protocol/frame.ts'
 import type { PendingAdmission } from './admissions.ts'
 import type { Authorize } from './guard.ts'
@@ -15,6 +15,11 @@ export interface SubscribeOptions {
    * channel. Default: the choice of the request (`?envelope=1`).
    */
   envelope?: boolean | undefined
+  /**
+   * Snapshots of the channels that have state. Default: if the position requires them. `true`: in any case, because the
+   * client has a position and no state. `false`: never.
+   */
+  snapshot?: boolean | undefined
   /** Any value, to identify the subscription by. */
   info?: unknown
 }
@@ -29,6 +34,8 @@ export interface SubscribeRequest {
   readonly after: string
   /** The number of kept events of each channel to start with if there is no usable position. */
   readonly rewind: number
+  /** See SubscribeOptions. */
+  readonly snapshot?: boolean | undefined
   /** Decides on each channel that a pattern matches, before its first event. */
   readonly authorize?: Authorize | undefined
   /** When the permission ends, in milliseconds of the wall clock. */
@@ -49,4 +56,9 @@ export function parseAfter(after: string | undefined, fallback: string): string 
   if (after === undefined) return fallback
   if (typeof after !== 'string') throw wrongOption('after', 'an event ID', after)
   return after
+}
+
+/** Whether snapshots are wanted; undefined = if the position requires them. Throws a TypeError that names the option. */
+export function parseSnapshot(snapshot: boolean | undefined): boolean | undefined {
+  return snapshot === undefined ? undefined : booleanOption('snapshot', snapshot, false)
 }

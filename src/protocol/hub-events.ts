@@ -4,7 +4,7 @@ import { encodeId } from './encode.ts'
  * The types of the events that a hub itself sends, after `hub.`. Each has data, because some clients ignore the id of a
  * block without data.
  */
-export type HubEventType = 'open' | 'gap' | 'position' | 'closed' | 'finished'
+export type HubEventType = 'open' | 'gap' | 'list' | 'snapshot' | 'position' | 'closed' | 'finished'
 
 /** The last event ID of a client that has received `hub.finished`: the stream is complete. */
 export const FINISHED_ID = 'hub.finished'

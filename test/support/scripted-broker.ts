@@ -21,6 +21,8 @@ interface Entry {
 
 interface PendingRead {
   readonly after: Cursor | undefined
+  /** The number of the latest events of each channel, where those are wanted. */
+  readonly count?: number
   readonly selector: Selector
   readonly max: PageLimit
   readonly resolve: (page: Page) => void
@@ -38,6 +40,9 @@ interface PendingRead {
  */
 export class ScriptedBroker implements Broker {
   epoch = 'AAAAAA'
+  /** The ends of the earlier epochs. */
+  readonly #ends = new Map<string, number>()
+  #epochStart = 0
   readonly log: Entry[] = []
   #seq = 0
   #handed = 0
@@ -87,8 +92,10 @@ export class ScriptedBroker implements Broker {
     })
   }
 
-  async latest(): Promise<Page> {
-    throw new Error('not part of these schedules')
+  latest(count: number, selector: Selector, max: PageLimit): Promise<Page> {
+    return new Promise((resolve, reject) => {
+      this.#reads.push({ after: undefined, count, selector, max, resolve, reject, page: undefined })
+    })
   }
 
   async close(): Promise<void> {
@@ -98,10 +105,9 @@ export class ScriptedBroker implements Broker {
   // -- the steps --
 
   /** An append by another node. */
-  append(channel: string): StoredEvent {
-    const fields = encodeFields(undefined, `${channel} ${this.#seq + 1}`)
+  append(channel: string, data = `${channel} ${this.#seq + 1}`): StoredEvent {
+    const fields = encodeFields(undefined, data)
     const none = { event: undefined, conflationKey: undefined, idempotencyKey: undefined }
-    const data = `${channel} ${this.#seq + 1}`
     return this.#append({ channel, data, json: false, fields, bytes: encodedLength(fields), ...none })
   }
 
@@ -117,6 +123,19 @@ export class ScriptedBroker implements Broker {
   /** The link broke: events that were not handed over are never handed over. */
   breakLink(): void {
     this.#handed = this.#seq
+    this.#listener!.suspect(this.top)
+  }
+
+  /** Another node takes over with an older copy of the log: its last `lost` events never were. */
+  failOver(lost: number, epoch: string): void {
+    const end = Math.max(this.#epochStart, this.#seq - lost)
+    while (this.log.length > 0 && this.log.at(-1)!.event.seq > end) this.log.pop()
+    this.#ends.set(this.epoch, end)
+    this.epoch = epoch
+    this.#epochStart = end
+    this.#seq = end
+    this.#handed = end
+    for (const read of this.#reads) read.page = undefined
     this.#listener!.suspect(this.top)
   }
 
@@ -188,14 +207,18 @@ export class ScriptedBroker implements Broker {
     return stored
   }
 
-  #page({ after, selector, max }: PendingRead): Page {
+  #page({ after, count, selector, max }: PendingRead): Page {
     const end = this.#at(this.#seq)
+    if (count !== undefined) return this.#latest(count, selector)
     if (after === undefined) return { status: 'ok', from: end, items: [], upto: end, end: true }
-    if (after.epoch !== this.epoch) return { status: 'unknown-epoch', from: end, items: [], upto: end, end: true }
-    if (after.seq > this.#seq) return { status: 'diverged', from: end, items: [], upto: end, end: true }
+    const epochStart = this.#epochStart
+    const last = after.epoch === this.epoch ? this.#seq : this.#ends.get(after.epoch)
+    if (last === undefined) return { status: 'unknown-epoch', from: end, items: [], upto: end, end: true, epochStart }
+    const status = after.seq > last ? 'diverged' : 'ok'
+    const from = this.#at(Math.min(after.seq, last))
     // Each run of missing events of a channel is one loss, in the place of its last event.
     const items: (StoredEvent | Loss)[] = []
-    const mine = this.log.filter(({ event }) => event.seq > after.seq && selector.matches(event.channel))
+    const mine = this.log.filter(({ event }) => event.seq > from.seq && selector.matches(event.channel))
     for (const { event, kept } of mine) {
       const next = mine.find((other) => other.event.channel === event.channel && other.event.seq > event.seq)
       if (kept) items.push(event)
@@ -203,7 +226,19 @@ export class ScriptedBroker implements Broker {
     }
     const page = items.slice(0, Math.min(max.events, this.pageEvents))
     const whole = page.length === items.length
-    return { status: 'ok', from: after, items: page, upto: whole ? end : this.#at(page.at(-1)!.seq), end: whole }
+    const upto = whole ? end : this.#at(page.at(-1)!.seq)
+    return { status, from, items: page, upto, end: whole, epochStart }
+  }
+
+  #latest(count: number, selector: Selector): Page {
+    const kept = this.log
+      .filter((entry) => entry.kept && selector.matches(entry.event.channel))
+      .map(({ event }) => event)
+    const items = kept.filter(
+      (event, i) => kept.slice(i).filter(({ channel }) => channel === event.channel).length <= count,
+    )
+    const from = this.#at((items[0]?.seq ?? this.#seq + 1) - 1)
+    return { status: 'ok', from, items, upto: this.#at(this.#seq), end: true, epochStart: this.#epochStart }
   }
 
   #at(seq: number): Cursor {

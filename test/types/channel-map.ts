@@ -4,6 +4,7 @@ import {
   type ChannelEvent,
   type ChannelGap,
   ChannelHub,
+  type ChannelSnapshot,
   type EventStream,
   memoryBroker,
   type PublishReceipt,
@@ -109,7 +110,7 @@ for await (const item of typed.events('news')) {
     expectType<Equal<typeof item, ChannelGap>>(true)
     item.channels satisfies readonly string[]
   } else {
-    expectType<Equal<typeof item, ChannelEvent<Headline, 'news'>>>(true)
+    expectType<Equal<typeof item, ChannelEvent<Headline, 'news'> | ChannelSnapshot<Headline, 'news'>>>(true)
     item.data.title satisfies string
     // @ts-expect-error not a field of it
     item.data.cents

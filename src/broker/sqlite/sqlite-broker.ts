@@ -30,6 +30,8 @@ export class SqliteLogBroker implements SqliteBroker {
   readonly #settings: SqliteBrokerSettings
   /** The name of this life of the log. Each opening is a new life, because the file may be an older copy of itself. */
   readonly #epoch = newEpoch()
+  /** The end of the log when it was opened. */
+  #epochStart = 0
   readonly #commits: Commits
   #reader: Thread<ReaderRequest> | undefined
   #listener: BrokerListener | undefined
@@ -74,6 +76,7 @@ export class SqliteLogBroker implements SqliteBroker {
       const end = await this.#commits.open()
       await reader.ask({ do: 'open' })
       this.#listener = listener
+      this.#epochStart = end
       return this.#cursor(end)
     } catch (error) {
       await Promise.all([this.#commits.close(), reader?.end()])
@@ -153,6 +156,7 @@ export class SqliteLogBroker implements SqliteBroker {
       items: items.map((item) => ('channels' in item ? item : this.#stored(item))),
       upto: this.#cursor(upto),
       end,
+      epochStart: this.#epochStart,
     }
   }
 
