@@ -18,7 +18,7 @@ export class ChannelReader implements Series<StoredEvent> {
     this.name = log.name
     this.#log = log
     this.#at = after
-    this.#index = firstAfter(log.kept, log.head, after, (kept) => kept!.event.seq)
+    this.#index = indexAfter(log, after)
     this.#look()
   }
 
@@ -36,6 +36,20 @@ export class ChannelReader implements Series<StoredEvent> {
     this.seq = this.event?.seq ?? before
     return this.seq > this.#at
   }
+}
+
+/** The `seq` of the first item of a channel after a position that is before its last event. */
+export function nextSeq(log: ChannelLog, after: number): number {
+  const next = log.kept[indexAfter(log, after)]
+  const before = next?.event.prev ?? log.last
+  return before > after ? before : next!.event.seq
+}
+
+function indexAfter({ kept, head }: ChannelLog, after: number): number {
+  const oldest = kept[head]
+  // The most frequent case in a read over many channels.
+  if (oldest === undefined || oldest.event.seq > after) return head
+  return firstAfter(kept, head, after, (one) => one!.event.seq)
 }
 
 /** One loss: of a channel that is not remembered, or of a pattern. */

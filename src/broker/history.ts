@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { PageLimit, Selector } from './broker.ts'
-import { ChannelReader, Lost } from './channel-reader.ts'
+import { ChannelReader, Lost, nextSeq } from './channel-reader.ts'
 import { RisingHeap } from './heap.ts'
 import { type Merged, mergePage, type Series } from './merge.ts'
 import type { ResolvedHistoryOptions, Retention } from './retention.ts'
@@ -83,7 +83,11 @@ export class History {
   /** The kept events after `after`, with every loss in its place. `end` is the last `seq` of the log. */
   read(after: number, end: number, selector: Selector, max: PageLimit): Merged<StoredEvent> {
     this.#trim(this.#clock.monotonic())
-    return mergePage(this.#seriesAfter(after, selector), after, end, max)
+    const logs = [...this.#matching(selector, after)]
+    const { chosen, bound } = firstOf(logs, after, Math.max(1, max.events) + 1)
+    const series: Series<StoredEvent>[] = this.#lossesAfter(after, selector)
+    for (const log of chosen) series.push(new ChannelReader(log, after))
+    return mergePage(series, after, end, max, bound)
   }
 
   /**
@@ -115,12 +119,6 @@ export class History {
 
   close(): void {
     this.#clock.clearTimeout(this.#sweep)
-  }
-
-  #seriesAfter(after: number, selector: Selector): Series<StoredEvent>[] {
-    const series: Series<StoredEvent>[] = this.#lossesAfter(after, selector)
-    for (const log of this.#matching(selector, after)) series.push(new ChannelReader(log, after))
-    return series
   }
 
   /** The losses of channels that are not remembered. */
@@ -254,6 +252,25 @@ export class History {
     this.#trim(this.#clock.monotonic())
     this.#sweep = this.#oldest === undefined ? undefined : this.#clock.setTimeout(() => this.#sweepNow(), SWEEP_MS)
   }
+}
+
+/**
+ * Chooses the channels that a page of fewer than `count` items can reach: those with the first items after a position.
+ * All others have items from `bound` on only. So a page of a pattern over many channels makes few readers.
+ */
+function firstOf(
+  logs: readonly ChannelLog[],
+  after: number,
+  count: number,
+): { chosen: readonly ChannelLog[]; bound: number } {
+  if (logs.length <= count) return { chosen: logs, bound: Number.POSITIVE_INFINITY }
+  const seqs = new Float64Array(logs.length)
+  for (let i = 0; i < logs.length; i++) seqs[i] = nextSeq(logs[i]!, after)
+  const sorted = seqs.slice().sort()
+  // Those with the same position stay together: they may share one loss.
+  const last = sorted[count - 1]!
+  const bound = sorted.find((seq) => seq > last) ?? Number.POSITIVE_INFINITY
+  return { chosen: logs.filter((_, i) => seqs[i]! <= last), bound }
 }
 
 function newestFirst(kept: Kept[]): Kept[] {

@@ -26,12 +26,14 @@ export interface Merged<T> {
 /**
  * Merges series, each with an item, into one page in the order of the log. `end` is the last `seq` of the log. The rest of
  * `series` afterwards is the start of the next page. A page costs little more than a look at each series, however many there are.
+ * With `bound`, other series have items from there on, and the page ends before it.
  */
 export function mergePage<T extends object>(
   series: Series<T>[],
   after: number,
   end: number,
   max: PageLimit,
+  bound = Number.POSITIVE_INFINITY,
 ): Merged<T> {
   const heap = new Heap(series, (one, other) => one.seq < other.seq)
   const items: (T | Loss)[] = []
@@ -39,6 +41,7 @@ export function mergePage<T extends object>(
   let upto = after
   for (let next = heap.first; next !== undefined; next = heap.first) {
     const { seq, event } = next
+    if (seq >= bound) break
     if (event === undefined && seq === upto && items.length > 0) {
       // Channels that lost events up to the same place share one loss: two losses with one position could be separated
       // by a page.
@@ -52,7 +55,7 @@ export function mergePage<T extends object>(
     if (next.advance()) heap.delayFirst()
     else heap.removeFirst()
   }
-  return { items, upto: end, end: true }
+  return bound === Number.POSITIVE_INFINITY ? { items, upto: end, end: true } : { items, upto, end: false }
 }
 
 /** The index of the first item from `from` on whose `seq` is after `seq`, in an array that is ascending by it. */

@@ -1,9 +1,12 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { isLoss } from '../../src/broker/broker.ts'
 import { History } from '../../src/broker/history.ts'
+import { mergePage } from '../../src/broker/merge.ts'
 import { type HistoryOptions, resolveHistoryOptions } from '../../src/broker/retention.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { selector, stored } from './support.ts'
+
+vi.mock('../../src/broker/merge.ts', { spy: true })
 
 const ALL = { events: 1_000_000, bytes: 1_000_000_000 }
 const MINUTE_MS = 60_000
@@ -259,5 +262,37 @@ it('an append looks at no entry of history.channels that has nothing to delete',
   looks = 0
   for (let i = 0; i < 100; i++) append('other')
   expect(looks).toBeLessThan(500)
+  history.close()
+})
+
+it('a page of a pattern makes readers for the channels it can reach, not for all', () => {
+  const history = new History(resolveHistoryOptions({}), manualClock(), { event: () => 1, channel: 0 })
+  const count = 2_000
+  for (let seq = 1; seq <= 2 * count; seq++) {
+    const channel = `p.c${(seq * 7) % count}`
+    history.append(stored(seq, channel, { prev: history.lastOf(channel), bytes: 20 }))
+  }
+  const limit = { events: 50, bytes: 1_000_000 }
+  const { items, upto, end } = history.read(0, 2 * count, selector('p.*'), limit)
+  expect(items.map(({ seq }) => seq)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1))
+  expect({ upto, end }).toEqual({ upto: 50, end: false })
+  // Each of them still has an item, so it is still there.
+  expect(vi.mocked(mergePage).mock.lastCall![0]).toHaveLength(51)
+  history.close()
+})
+
+it('a page of channels that share one loss skips no event of a channel behind them', () => {
+  const history = new History(resolveHistoryOptions({}), manualClock(), { event: () => 1, channel: 0 })
+  history.append(stored(2, 'p.d', { bytes: 20 }))
+  for (let seq = 3; seq <= 6; seq++) history.append(stored(seq, `p.c${seq}`, { prev: 1, bytes: 20 }))
+  const seqs: number[] = []
+  for (let after = 0, end = false; !end; ) {
+    const page = history.read(after, 6, selector('p.*'), { events: 3, bytes: 1_000_000 })
+    seqs.push(...page.items.map(({ seq }) => seq))
+    expect(page.end || page.upto > after).toBe(true)
+    after = page.upto
+    end = page.end
+  }
+  expect(seqs).toEqual([1, 2, 3, 4, 5, 6])
   history.close()
 })
