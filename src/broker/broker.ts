@@ -1,8 +1,9 @@
 import type { SseError } from '../errors.ts'
 import type { Cursor } from '../protocol/cursor.ts'
+import type { EphemeralEvent } from './ephemeral-event.ts'
 import type { NewEvent, StoredEvent } from './stored-event.ts'
 
-export type { NewEvent, StoredEvent }
+export type { EphemeralEvent, NewEvent, StoredEvent }
 
 /**
  * One log. A broker appends events, keeps some of them, and hands over the committed ones. It knows channels and
@@ -43,6 +44,13 @@ export interface Broker {
    */
   latest(count: number, selector: Selector, limit: PageLimit): Promise<Page>
   /**
+   * Optional: a broker without it has no ephemeral channels. Whether all channels that this name or pattern stands for are
+   * ephemeral. The hub asks for each channel that is published to, and marks its events as `ephemeral`. The broker hands
+   * them over to all of its nodes, in their place among the events of the same call, and keeps nothing: no `seq`, no
+   * `prev`, no channel name. It carries them because only it reaches the other nodes, and only it knows their place.
+   */
+  isEphemeral?(channel: string): boolean
+  /**
    * Settles every publish in progress, then releases the log. Idempotent. Afterwards all methods reject and the
    * listener is not called.
    */
@@ -54,20 +62,24 @@ export interface BrokerListener {
   /**
    * Committed events in the order of the log, all after the previous top. The batch is complete for every subscribed
    * selector up to `top`, counted from the place in the log at which the subscription took effect. Where a remote log
-   * could not hand over an event, a loss stands in its place. The batch may be empty: only the end of the log moved,
+   * could not hand over an event, a loss stands in its place. An ephemeral event has no place in the log, and the batch
+   * may have nothing else: `top` is the previous one then. The batch may be empty: only the end of the log moved,
    * which is reported at least every 5 s. `top` may name another epoch only if every position up to the previous top
    * is good in that epoch.
    */
-  events(batch: readonly (StoredEvent | Loss)[], top: Cursor): void
+  events(batch: readonly HandedOver[], top: Cursor): void
   /** The log continues at `top`. Events between the previous top and this one were not handed over. */
   suspect(top: Cursor): void
 }
+
+/** An item of a batch. */
+export type HandedOver = StoredEvent | EphemeralEvent | Loss
 
 /** The events of one publish or one batch: all of them are kept, or none. */
 export type Group = readonly NewEvent[]
 
 /** The outcome of a group: a receipt for each event, or the error that refused the whole group. */
-export type Outcome = readonly Receipt[] | SseError
+export type Outcome = readonly (Receipt | EphemeralReceipt)[] | SseError
 
 /** A part of the log, as one selector sees it. */
 export interface Page {
@@ -120,6 +132,22 @@ export interface Receipt {
   readonly duplicate: boolean
 }
 
-export function isLoss<T extends Loss>(item: StoredEvent | T): item is T {
+/** The receipt of an ephemeral event. */
+export interface EphemeralReceipt {
+  readonly id: null
+  readonly duplicate: false
+}
+
+export function isLoss<T extends Loss>(item: StoredEvent | EphemeralEvent | T): item is T {
   return 'channels' in item
+}
+
+export function isEphemeral(item: HandedOver): item is EphemeralEvent {
+  return 'ephemeral' in item
+}
+
+/** The part of a batch that has a place in the log. */
+export function logged(batch: readonly HandedOver[]): readonly (StoredEvent | Loss)[] {
+  if (!batch.some(isEphemeral)) return batch as readonly (StoredEvent | Loss)[]
+  return batch.filter((item): item is StoredEvent | Loss => !isEphemeral(item))
 }

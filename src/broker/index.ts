@@ -5,7 +5,10 @@ export { type Cursor, formatCursor, newEpoch, parseCursor } from '../protocol/cu
 export {
   type Broker,
   type BrokerListener,
+  type EphemeralReceipt,
   type Group,
+  type HandedOver,
+  isEphemeral,
   isLoss,
   type Loss,
   type Outcome,
@@ -14,6 +17,7 @@ export {
   type Receipt,
   type Selector,
 } from './broker.ts'
+export { EphemeralEvent } from './ephemeral-event.ts'
 export { History } from './history.ts'
 export { idempotencyMismatch, KeyMemory, payloadDigest, scopedKey } from './idempotency.ts'
 export { firstAfter, type Merged, mergePage, type Series } from './merge.ts'

@@ -3,11 +3,23 @@ import { SseError } from '../errors.ts'
 import { optionsObject } from '../option.ts'
 import { type Cursor, newEpoch } from '../protocol/cursor.ts'
 import { serverClockOption } from '../server-clock.ts'
-import type { Broker, BrokerListener, Group, NewEvent, Outcome, Page, PageLimit, Receipt, Selector } from './broker.ts'
+import type {
+  Broker,
+  BrokerListener,
+  EphemeralReceipt,
+  Group,
+  NewEvent,
+  Outcome,
+  Page,
+  PageLimit,
+  Receipt,
+  Selector,
+} from './broker.ts'
+import { EphemeralEvent } from './ephemeral-event.ts'
 import { History } from './history.ts'
 import { idempotencyMismatch, KeyMemory, payloadDigest, scopedKey } from './idempotency.ts'
 import type { Merged } from './merge.ts'
-import { type HistoryOptions, resolveHistoryOptions } from './retention.ts'
+import { type HistoryOptions, type ResolvedHistoryOptions, resolveHistoryOptions } from './retention.ts'
 import { StoredEvent } from './stored-event.ts'
 
 /** Options of `memoryBroker()`. */
@@ -31,6 +43,7 @@ export function memoryBroker(options?: MemoryBrokerOptions): Broker {
 class MemoryBroker implements Broker {
   /** Of each broker instance, not of the process: two logs never share a cursor. */
   readonly #epoch = newEpoch()
+  readonly isEphemeral: (channel: string) => boolean
   readonly #history: History
   readonly #keys: KeyMemory
   /** The end of the log. */
@@ -38,7 +51,8 @@ class MemoryBroker implements Broker {
   #listener: BrokerListener | undefined
   #closed = false
 
-  constructor(options: ReturnType<typeof resolveHistoryOptions>, clock: Clock) {
+  constructor(options: ResolvedHistoryOptions, clock: Clock) {
+    this.isEphemeral = options.isEphemeral
     this.#history = new History(options, clock)
     this.#keys = new KeyMemory(clock)
   }
@@ -56,12 +70,9 @@ class MemoryBroker implements Broker {
     // After the code that runs now: a publish inside a listener must not call the listener again before it has
     // returned.
     await undefined
-    const batch: StoredEvent[] = []
+    const batch: (StoredEvent | EphemeralEvent)[] = []
     const outcomes = groups.map((group) => this.#append(group, batch))
-    if (batch.length > 0) {
-      this.#end = this.#cursor(batch.at(-1)!.seq)
-      this.#listener?.events(batch, this.#end)
-    }
+    if (batch.length > 0) this.#listener?.events(batch, this.#end)
     return outcomes
   }
 
@@ -96,7 +107,7 @@ class MemoryBroker implements Broker {
   }
 
   /** A group, all or nothing: it is refused before any of its events is appended. */
-  #append(group: Group, batch: StoredEvent[]): Outcome {
+  #append(group: Group, batch: (StoredEvent | EphemeralEvent)[]): Outcome {
     const digests = group.map((event) => (event.idempotencyKey === undefined ? '' : payloadDigest(event)))
     const own = new Map<string, string>()
     for (const [i, event] of group.entries()) {
@@ -106,13 +117,17 @@ class MemoryBroker implements Broker {
       if (known !== undefined && known !== digests[i]) return idempotencyMismatch(event.channel)
       own.set(key, digests[i]!)
     }
-    return group.map((event, i): Receipt => {
+    return group.map((event, i): Receipt | EphemeralReceipt => {
+      if (event.ephemeral) {
+        batch.push(new EphemeralEvent(event))
+        return { id: null, duplicate: false }
+      }
       const key = event.idempotencyKey === undefined ? undefined : scopedKey(event)
       const known = key === undefined ? undefined : this.#keys.get(key)
       if (known !== undefined) return { id: known.id, duplicate: true }
-      const stored = this.#store(event, (batch.at(-1) ?? this.#end).seq + 1)
-      batch.push(stored)
-      const id = this.#cursor(stored.seq)
+      const id = this.#cursor(this.#end.seq + 1)
+      this.#end = id
+      batch.push(this.#store(event, id.seq))
       if (key !== undefined) this.#keys.add(key, digests[i]!, id)
       return { id, duplicate: false }
     })

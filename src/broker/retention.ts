@@ -1,6 +1,6 @@
 import { covers, isPattern, overlaps, parseChannelOrPattern } from '../channel-name.ts'
 import type { SseError } from '../errors.ts'
-import { integerOption, optionsObject } from '../option.ts'
+import { booleanOption, integerOption, optionsObject, wrongOption } from '../option.ts'
 
 /** Limits of one channel. */
 export interface RetentionOptions {
@@ -23,6 +23,11 @@ export interface EntryRetentionOptions extends RetentionOptions {
    * last event is the oldest is forgotten.
    */
   maxChannels?: number | undefined
+  /**
+   * Whether these channels are live only, such as typing indicators. Their events have no ID and are never kept, replayed or
+   * reported as missing. Default false. `true` excludes every other option of the entry.
+   */
+  ephemeral?: boolean | undefined
 }
 
 /** Limits of the log. */
@@ -60,6 +65,7 @@ export interface Retention {
   readonly maxChannels: number
   /** The largest event that is kept. */
   readonly maxEventBytes: number
+  readonly ephemeral: boolean
 }
 
 /** Options of a history with every default filled in. */
@@ -73,10 +79,12 @@ export interface ResolvedHistoryOptions {
   retentionOf(channel: string): Retention
   /** Whether a channel that `asked`, a name or a pattern, stands for may have this entry (undefined: none). */
   mayHave(asked: string, entry: string | undefined): boolean
+  /** Whether every channel that this name or pattern stands for is ephemeral; false where that is uncertain. */
+  isEphemeral(nameOrPattern: string): boolean
 }
 
 const NAMES = ['maxEvents', 'maxAgeMs', 'maxBytes', 'maxChannels', 'channels'] as const
-const ENTRY_NAMES = ['maxEvents', 'maxAgeMs', 'maxBytes', 'maxChannels'] as const
+const ENTRY_NAMES = ['maxEvents', 'maxAgeMs', 'maxBytes', 'maxChannels', 'ephemeral'] as const
 const HOUR_MS = 3_600_000
 const MAX_CHANNELS = 100_000_000
 /** The largest part of `maxBytes` that one event may take. */
@@ -91,6 +99,7 @@ export function resolveHistoryOptions(given: HistoryOptions | undefined): Resolv
     maxBytes: Number.POSITIVE_INFINITY,
     maxChannels: Number.POSITIVE_INFINITY,
     maxEventBytes: maxBytes / LARGEST_PART,
+    ephemeral: false,
   }
   const exact = new Map<string, Retention>()
   const patterns: [string, Retention][] = []
@@ -118,6 +127,14 @@ export function resolveHistoryOptions(given: HistoryOptions | undefined): Resolv
       const takesAll = (pattern: string) => covers(pattern, asked) || (entry !== undefined && covers(pattern, entry))
       return patterns.find(([pattern]) => takesAll(pattern))?.[0] === entry
     },
+    isEphemeral: (asked) => {
+      if (!retentions.some(({ ephemeral }) => ephemeral)) return false
+      if (!isPattern(asked)) return retentionOf(asked).ephemeral
+      // The entries up to the first that covers it, and the names that it matches, decide on all of its channels.
+      const last = patterns.findIndex(([pattern]) => covers(pattern, asked))
+      const names = [...exact].filter(([name]) => covers(asked, name))
+      return last !== -1 && [...patterns.slice(0, last + 1), ...names].every(([, { ephemeral }]) => ephemeral)
+    },
   }
 }
 
@@ -135,6 +152,12 @@ function parseChannels(channels: unknown = {}): NonNullable<HistoryOptions['chan
 
 function resolveEntry(of: string, entry: string, options: EntryRetentionOptions, general: Retention): Retention {
   const { maxBytes, maxChannels } = options
+  const ephemeral = booleanOption(`${of}.ephemeral`, options.ephemeral, false)
+  for (const [name, value] of Object.entries(options)) {
+    if (ephemeral && name !== 'ephemeral' && value !== undefined) {
+      throw wrongOption(`${of}.${name}`, 'absent because `ephemeral` is true', value)
+    }
+  }
   const bytes =
     maxBytes === undefined
       ? Number.POSITIVE_INFINITY
@@ -148,6 +171,7 @@ function resolveEntry(of: string, entry: string, options: EntryRetentionOptions,
         ? Number.POSITIVE_INFINITY
         : integerOption(`${of}.maxChannels`, maxChannels, 1, 1, MAX_CHANNELS),
     maxEventBytes: Math.min(general.maxEventBytes, bytes / LARGEST_PART),
+    ephemeral,
   }
 }
 

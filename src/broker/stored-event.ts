@@ -15,6 +15,8 @@ export interface NewEvent {
   readonly idempotencyKey: string | undefined
   /** Identifies the whole batch, for an event of a batch under one key. It belongs to the payload of the key. */
   readonly batch?: string | undefined
+  /** Whether the broker has said that its channel is ephemeral. It has no idempotency key then. */
+  readonly ephemeral?: boolean | undefined
   /** The encoded block without its `id` line. */
   readonly fields: string
   /** The length of `fields` in bytes of UTF-8, which limits and retention count. */
@@ -36,7 +38,7 @@ function textBytes(text: string, bytes: number): number {
  * An event with its place in the log. All readers and history share one object: a frame is encoded when it is first
  * needed, and its bytes are shared from then on.
  */
-export class StoredEvent implements NewEvent {
+export class StoredEvent implements Omit<NewEvent, 'ephemeral'> {
   readonly channel: string
   readonly event: string | undefined
   readonly data: string

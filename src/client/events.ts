@@ -9,6 +9,7 @@ export interface ReceivedEvent<Channel extends string = string, Data = unknown> 
   readonly channel: Channel
   /** The event type; undefined when it has none. */
   readonly event: string | undefined
+  /** Of an ephemeral channel, whose events have no ID: the position of the connection. */
   readonly id: string
   /** The value that was published. On a stream that does not belong to a hub: the text. */
   readonly data: Data

@@ -138,7 +138,8 @@ export function httpSource(
         hubStream = detail as unknown as HubStream
         heartbeatMs = hubStream.heartbeatIntervalMs
       }
-      await sink(type as 'event', { ...detail, id } as never, id)
+      // An event of an ephemeral channel has no ID: the position stays.
+      await sink(type as 'event', { ...detail, id } as never, block.id)
     } catch (cause) {
       const isOurs = (cause as ConnectionError)?.code === 'ERR_SSE_TOO_LARGE'
       await sink('error', isOurs ? (cause as ConnectionError) : connectionError('ERR_SSE_DATA', { id, cause }), id)

@@ -244,7 +244,13 @@ export class ChannelHub<Channels extends ChannelMap = any> {
   async #publish(items: readonly PublishItem[]): Promise<PublishReceipt[]> {
     if (!Array.isArray(items)) throw new TypeError(`publishAll() must be given an array of events, got ${show(items)}.`)
     const { maxEventBytes } = this.#hub.options
-    const events = items.map(({ channel, data, ...options }) => newEvent(channel, data, options, maxEventBytes))
+    const events = items.map(({ channel, data, ...options }) => {
+      const event = newEvent(channel, data, options, maxEventBytes)
+      if (event.idempotencyKey !== undefined && this.#hub.isEphemeral(event.channel)) {
+        throw wrongOption('idempotencyKey', `absent on the ephemeral channel ${channel}`, event.idempotencyKey)
+      }
+      return event
+    })
     return events.length === 0 ? [] : this.#hub.publish(events)
   }
 

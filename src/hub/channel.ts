@@ -1,5 +1,4 @@
-import type { Loss, Selector } from '../broker/broker.ts'
-import type { StoredEvent } from '../broker/stored-event.ts'
+import type { HandedOver, Selector } from '../broker/broker.ts'
 import { isPattern, overlaps, PatternTree } from '../channel-name.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import type { FrameForm } from '../protocol/frame.ts'
@@ -24,6 +23,8 @@ export interface LiveSubscription {
   catchUpFrom(position: Cursor): void
   /** A gap was written to it. */
   told(gap: Gap): void
+  /** Asks for a decision on a channel whose ephemeral event it did not receive: it may receive the next one. */
+  askFor(channel: string): void
 }
 
 /**
@@ -53,8 +54,11 @@ export class Row {
   }
 }
 
-/** Wakes a reader in this process that waits for the next event; `undefined` when no event will follow. */
-export type Wake = (previous: Cursor | undefined) => void
+/**
+ * Wakes a caller in this process that waits for the next event. `previous`: the position before the batch; undefined when
+ * there will be no event. `hits`: the part of the batch, if it has ephemeral events, which no read has.
+ */
+export type Wake = (previous: Cursor | undefined, hits?: readonly HandedOver[]) => void
 
 /**
  * A set of channels and patterns with at least one subscriber. Subscribers with the same set share one object: it is
@@ -83,7 +87,7 @@ export class ChannelSelector implements Selector {
   readonly guarded = new Set<LiveSubscription>()
   readonly waiting = new Set<Wake>()
   /** Its part of the batch that is being fanned out; empty at all other times. */
-  readonly hits: (StoredEvent | Loss)[] = []
+  readonly hits: HandedOver[] = []
 
   /** Whether a channel of it has a snapshot function: a loss in the middle of the stream makes the snapshot due. */
   readonly hasState: boolean

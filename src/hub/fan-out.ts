@@ -1,5 +1,4 @@
-import { isLoss, type Loss } from '../broker/broker.ts'
-import type { StoredEvent } from '../broker/stored-event.ts'
+import { type HandedOver, isEphemeral, isLoss, type Loss } from '../broker/broker.ts'
 import { type Cursor, formatCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
 import type { ChannelDirectory, ChannelSelector, LiveSubscription, Row } from './channel.ts'
@@ -18,6 +17,8 @@ export interface FanOutResult {
   readonly undecided: LiveSubscription[]
   /** Events written, once for each subscription. */
   readonly delivered: number
+  /** Not written to, for one ephemeral event: its channel is undecided, and it is not read again. */
+  readonly unasked: readonly { readonly subscription: LiveSubscription; readonly channel: string }[]
   /** Gaps that were written for events that the broker could not hand over. */
   readonly gaps: readonly WrittenGap[]
 }
@@ -30,6 +31,7 @@ export interface WrittenGap {
 interface Result extends FanOutResult {
   delivered: number
   readonly gaps: WrittenGap[]
+  readonly unasked: { subscription: LiveSubscription; channel: string }[]
 }
 
 /**
@@ -40,14 +42,10 @@ interface Result extends FanOutResult {
  * Nothing here runs third-party code, and no subscription enters or leaves a row during it: the caller applies the
  * result.
  */
-export function fanOut(
-  directory: ChannelDirectory,
-  batch: readonly (StoredEvent | Loss)[],
-  previous: Cursor,
-): FanOutResult {
-  const result: Result = { behind: [], undecided: [], delivered: 0, gaps: [] }
+export function fanOut(directory: ChannelDirectory, batch: readonly HandedOver[], previous: Cursor): FanOutResult {
+  const result: Result = { behind: [], undecided: [], delivered: 0, gaps: [], unasked: [] }
   const touched: ChannelSelector[] = []
-  let item: StoredEvent | Loss
+  let item: HandedOver
   const touch = (selector: ChannelSelector) => {
     const { hits } = selector
     if (hits.length === 0) touched.push(selector)
@@ -80,7 +78,9 @@ function deliver(selector: ChannelSelector, previous: Cursor, result: Result): v
     for (const gap of gaps) for (const subscription of row.members) result.gaps.push({ subscription, gap })
   }
   for (const subscription of guarded) deliverGuarded(subscription, selector, previous, result)
-  for (const wake of waiting) wake(previous)
+  if (waiting.size === 0) return
+  const batch = hits.some(isEphemeral) ? [...hits] : undefined
+  for (const wake of waiting) wake(previous, batch)
   waiting.clear()
 }
 
@@ -107,9 +107,13 @@ function deliverGuarded(
   previous: Cursor,
   result: Result,
 ): void {
-  const admitted: (StoredEvent | Loss)[] = []
+  const admitted: HandedOver[] = []
   for (const item of selector.hits) {
     const part = isLoss(item) ? admittedLoss(item, subscription, selector) : subscription.guard!.admits(item.channel)
+    if (part === undefined && isEphemeral(item)) {
+      result.unasked.push({ subscription, channel: item.channel })
+      continue
+    }
     if (part === undefined) {
       result.undecided.push(subscription)
       return
@@ -138,7 +142,7 @@ function admittedLoss(loss: Loss, subscription: LiveSubscription, selector: Chan
 
 /** The items as one frame. Each loss becomes a gap, which is also added to `gaps`. */
 function join(
-  items: readonly (StoredEvent | Loss)[],
+  items: readonly HandedOver[],
   form: FrameForm,
   selector: ChannelSelector,
   previous: Cursor,
@@ -155,10 +159,11 @@ function join(
   return frames.length === 1 ? frames[0]! : Frame.join(frames)
 }
 
-/** A loss that begins before the previous top is reported at the current place: IDs never go back. */
-export function placeLosses(batch: readonly (StoredEvent | Loss)[], previous: Cursor): readonly (StoredEvent | Loss)[] {
+/** A loss that begins before the previous top is reported at the place where it became known: IDs never go back. */
+export function placeLosses(batch: readonly HandedOver[], previous: Cursor): readonly HandedOver[] {
   let { seq } = previous
   return batch.map((item) => {
+    if (isEphemeral(item)) return item
     seq = Math.max(seq, item.seq)
     return isLoss(item) ? { ...item, seq } : item
   })

@@ -31,6 +31,8 @@ export class Guard {
   readonly #authorize: Authorize
   readonly #clock: Clock
   readonly #decisions = new Map<string, boolean>()
+  /** The channels that are asked for in the background. */
+  readonly #asking = new Set<string>()
   readonly #onAllowed: (decision: Decision) => void
   /** The current channels of the subscription. */
   asked: AskedChannels = NONE
@@ -64,6 +66,17 @@ export class Guard {
       for (const channel of undecided) await this.#decide(channel)
     }
     await Promise.all(Array.from({ length: MAX_ASKED }, askInTurn))
+  }
+
+  /** Asks for one channel in the background. At most 16 at a time: a further one is asked for with its next event. */
+  async ask(channel: string): Promise<void> {
+    if (this.#asking.has(channel) || this.#asking.size >= MAX_ASKED) return
+    this.#asking.add(channel)
+    try {
+      await this.decide([channel])
+    } finally {
+      this.#asking.delete(channel)
+    }
   }
 
   async #decide(channel: string): Promise<void> {

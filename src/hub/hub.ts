@@ -1,5 +1,12 @@
-import { type Broker, type BrokerListener, isLoss, type Loss, type NewEvent, type Selector } from '../broker/broker.ts'
-import type { StoredEvent } from '../broker/stored-event.ts'
+import {
+  type Broker,
+  type BrokerListener,
+  type HandedOver,
+  isLoss,
+  logged,
+  type NewEvent,
+  type Selector,
+} from '../broker/broker.ts'
 import { type CloseReason, SseError } from '../errors.ts'
 import { integerOption } from '../option.ts'
 import { type Cursor, formatCursor } from '../protocol/cursor.ts'
@@ -73,20 +80,37 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   emit: Emitter['emit'] = (type, ...args) => this.betweenFanOuts(() => this.#emitter.emit(type, ...args))
 
   /** Publishes events as one group, all or nothing; a group that is too large is refused. */
-  async publish(events: readonly NewEvent[]): Promise<PublishReceipt[]> {
-    assertBatch(events)
+  async publish(given: readonly NewEvent[]): Promise<PublishReceipt[]> {
+    assertBatch(given)
     this.assertOpen()
+    const events = this.#mark(given)
     if (this.options.schemas !== undefined) await this.options.schemas.assert(events)
     const receipts = await this.#publisher.publish(events)
     return receipts.map(({ id, duplicate }, i) => {
       const { channel } = events[i]!
       if (!duplicate) this.#stats.published++
       return {
-        id: formatCursor(id),
+        id: (id && formatCursor(id)) as string,
         channel,
         duplicate,
         localSubscribers: duplicate ? 0 : this.localSubscribers(channel),
       }
+    })
+  }
+
+  /** Whether the broker keeps no event of this channel, or of any channel that this pattern stands for. */
+  isEphemeral(channel: string): boolean {
+    return this.broker.isEphemeral?.(channel) === true
+  }
+
+  /** Marks the events of ephemeral channels. Throws ERR_SSE_IDEMPOTENCY_KEY for one with a key. */
+  #mark(events: readonly NewEvent[]): readonly NewEvent[] {
+    if (this.broker.isEphemeral === undefined) return events
+    return events.map((event) => {
+      if (!this.isEphemeral(event.channel)) return event
+      if (event.idempotencyKey === undefined) return { ...event, ephemeral: true }
+      const detail = `Channel ${event.channel} is ephemeral: nothing of it is remembered, so its events must have no idempotency key.`
+      throw new SseError('ERR_SSE_IDEMPOTENCY_KEY', detail)
     })
   }
 
@@ -312,13 +336,14 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     }
   }
 
-  #events(handedOver: readonly (StoredEvent | Loss)[], top: Cursor, previous: Cursor): void {
+  #events(handedOver: readonly HandedOver[], top: Cursor, previous: Cursor): void {
     // The state may have changes that the log lost with its earlier epoch: every position is looked at.
     if (this.snapshots !== undefined && top.epoch !== previous.epoch) return this.#suspect(top, previous)
     const batch = handedOver.some(isLoss) ? placeLosses(handedOver, previous) : handedOver
-    this.tail.append(batch, top)
-    const { behind, undecided, delivered, gaps } = this.#fanOut(batch, previous)
-    for (const item of batch) if (!isLoss(item)) item.release()
+    const kept = logged(batch)
+    this.tail.append(kept, top)
+    const { behind, undecided, unasked, delivered, gaps } = this.#fanOut(batch, previous)
+    for (const item of kept) if (!isLoss(item)) item.release()
     this.#stats.delivered += delivered
     // First the delayed changes, then the subscriptions that are no longer live, then the parked ones that the hub has
     // reached.
@@ -328,6 +353,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     for (const { subscription, gap } of gaps) this.#attempt(() => subscription.told(gap))
     for (const subscription of behind) this.#attempt(() => subscription.fallBehind())
     for (const subscription of undecided) this.#attempt(() => subscription.catchUpFrom(previous))
+    for (const { subscription, channel } of unasked) this.#attempt(() => subscription.askFor(channel))
     for (const subscription of this.#parked) {
       const at = subscription.parkedAt
       if (at !== undefined && at.epoch === top.epoch && at.seq > top.seq) continue
@@ -336,7 +362,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     }
   }
 
-  #fanOut(batch: readonly (StoredEvent | Loss)[], previous: Cursor): FanOutResult {
+  #fanOut(batch: readonly HandedOver[], previous: Cursor): FanOutResult {
     this.#fanning = true
     try {
       return fanOut(this.directory, batch, previous)

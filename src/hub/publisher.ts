@@ -1,4 +1,4 @@
-import type { Broker, Group, NewEvent, Receipt } from '../broker/broker.ts'
+import type { Broker, EphemeralReceipt, Group, NewEvent, Receipt } from '../broker/broker.ts'
 import { parseChannelName } from '../channel-name.ts'
 import { SseError } from '../errors.ts'
 import { optionsObject } from '../option.ts'
@@ -16,7 +16,7 @@ export interface PublishOptions {
   /**
    * Names this event within its channel, 1–200 printable ASCII characters. Publishing it again within 10 minutes
    * returns the first receipt with `duplicate: true`; another payload under the same key is
-   * ERR_SSE_IDEMPOTENCY_MISMATCH.
+   * ERR_SSE_IDEMPOTENCY_MISMATCH. On an ephemeral channel it is a TypeError.
    */
   idempotencyKey?: string | undefined
   /**
@@ -26,10 +26,13 @@ export interface PublishOptions {
   conflationKey?: string | undefined
 }
 
-/** The result of publishing an event. */
-export interface PublishReceipt {
-  /** Its event ID. */
-  readonly id: string
+/**
+ * The result of publishing an event. Code that publishes to ephemeral channels declares it as
+ * `PublishReceipt<string | null>`: the type of a hub does not name the channels whose events have no ID.
+ */
+export interface PublishReceipt<Id extends string | null = string> {
+  /** Its event ID; null on an ephemeral channel. */
+  readonly id: Id
   readonly channel: string
   /** The event was published before with the same idempotency key; `id` is the ID of the first one. */
   readonly duplicate: boolean
@@ -124,7 +127,7 @@ export function assertBatch(events: readonly NewEvent[]): void {
 /** One publish that waits for its outcome. */
 interface Call {
   readonly events: Group
-  resolve(receipts: readonly Receipt[]): void
+  resolve(receipts: readonly (Receipt | EphemeralReceipt)[]): void
   reject(error: unknown): void
 }
 
@@ -145,7 +148,7 @@ export class Publisher {
   }
 
   /** Publishes events as one group, all or nothing. */
-  publish(events: Group): Promise<readonly Receipt[]> {
+  publish(events: Group): Promise<readonly (Receipt | EphemeralReceipt)[]> {
     return new Promise((resolve, reject) => {
       if (this.#queue.length === 0) nextTurn(() => this.#flush())
       const group = { events, resolve, reject }

@@ -1,4 +1,4 @@
-import { isLoss } from '../broker/broker.ts'
+import { type EphemeralEvent, type HandedOver, isEphemeral, isLoss } from '../broker/broker.ts'
 import type { StoredEvent } from '../broker/stored-event.ts'
 import { type Cursor, formatCursor, isAhead } from '../protocol/cursor.ts'
 import type { ChannelSelector, Wake } from './channel.ts'
@@ -13,6 +13,7 @@ export interface ChannelEvent<Data = unknown, Channel extends string = string> {
   readonly channel: Channel
   /** The event type; undefined if it has none. */
   readonly event: string | undefined
+  /** Of an ephemeral channel, whose events have no ID: the position that `events()` has reached. */
   readonly id: string
   /** The value that was published. */
   readonly data: Data
@@ -158,13 +159,32 @@ export class Reader implements AsyncIterableIterator<Item> {
   /** Waits until there is an event, or the position of the hub is uncertain. */
   async #wait(): Promise<void> {
     const previous = await new Promise<Cursor | undefined>((resolve) => {
-      this.#wake = resolve
-      this.#selector.waiting.add(resolve)
+      this.#wake = (previous, hits) => {
+        if (hits === undefined) return resolve(previous)
+        this.#hear(hits)
+        resolve(undefined)
+      }
+      this.#selector.waiting.add(this.#wake)
     })
     this.#wake = undefined
     // The reader was complete up to that position, however old it is. It never goes back if its own read was ahead of
     // the hub.
     if (previous !== undefined && !isAhead(this.#follower.position!, previous)) this.#follower.moveTo(previous)
+  }
+
+  /** Takes its part of a batch with ephemeral events, which no read has. It was complete up to that batch. */
+  #hear(hits: readonly HandedOver[]): void {
+    const { top } = this.#host.tail
+    const from = formatCursor(this.#follower.position!)
+    let at = this.#follower.position!
+    for (const item of hits) {
+      // A read of its own may have been ahead of the hub.
+      if (!isEphemeral(item) && isAhead(at, { epoch: top.epoch, seq: item.seq - 1 })) continue
+      if (!isEphemeral(item)) at = { epoch: top.epoch, seq: item.seq }
+      if (!isLoss(item)) this.#items.push(eventOf(item, formatCursor(at)))
+      else this.#items.push({ gap: true, reason: 'trimmed', channels: item.channels, from, to: formatCursor(at) })
+    }
+    if (!isAhead(at, top)) this.#follower.moveTo(top)
   }
 
   async #read(): Promise<void> {
@@ -206,13 +226,18 @@ export class Reader implements AsyncIterableIterator<Item> {
       this.#items.push({ gap: true, reason: status, channels, from: status === 'bad-cursor' ? null : from, to })
     }
     for (const item of page.items) {
-      this.#items.push(isLoss(item) ? { gap: true, ...gapOf(item, page, from) } : eventOf(item, page.upto.epoch))
+      this.#items.push(
+        isLoss(item)
+          ? { gap: true, ...gapOf(item, page, from) }
+          : eventOf(item, formatCursor({ epoch: page.upto.epoch, seq: item.seq })),
+      )
     }
     this.#follower.advance(next)
     this.#snapshots?.advance(next)
   }
 }
 
-function eventOf({ channel, event, data, json, seq }: StoredEvent, epoch: string): ChannelEvent {
-  return { channel, event, id: formatCursor({ epoch, seq }), data: json ? JSON.parse(data) : data }
+/** `id`: the ID of the event; for an ephemeral one the position, which it does not move. */
+function eventOf({ channel, event, data, json }: StoredEvent | EphemeralEvent, id: string): ChannelEvent {
+  return { channel, event, id, data: json ? JSON.parse(data) : data }
 }

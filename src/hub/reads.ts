@@ -1,5 +1,6 @@
 import type { Broker, Page, PageLimit, Selector } from '../broker/broker.ts'
 import { type Cursor, formatCursor } from '../protocol/cursor.ts'
+import { sieve } from './guard.ts'
 
 /** The maximum of a page: small enough for one write to a peer of unknown speed. */
 export const PAGE: PageLimit = { events: 250, bytes: 65_536 }
@@ -31,7 +32,13 @@ export class Reads {
   /** A page after `after`. Resolves with undefined if no caller wants it any longer. */
   read(after: Cursor | undefined, selector: Selector, wanted: () => boolean): Promise<Page | undefined> {
     const key = after === undefined ? '' : formatCursor(after)
-    return this.#share(key, selector, wanted, () => this.#broker.read(after, selector, PAGE))
+    return this.#share(key, selector, wanted, () => this.#read(after, selector))
+  }
+
+  /** A log may have forgotten channels, and cannot exclude these: an ephemeral channel has lost nothing. */
+  async #read(after: Cursor | undefined, selector: Selector): Promise<Page> {
+    const page = await this.#broker.read(after, selector, PAGE)
+    return sieve(page, (name) => !this.#broker.isEphemeral?.(name))
   }
 
   /** The last `count` events of each channel. */

@@ -204,6 +204,10 @@ export class StreamSubscription
     this.#host.told(this, gap)
   }
 
+  askFor(channel: string): void {
+    this.guard?.ask(channel).catch((error) => this.fail(error, 'The permission for a channel could not be decided.'))
+  }
+
   /** Whether it is open and receives this channel, unless a hook has denied it. */
   hears(channel: string): boolean {
     if (this.#opening !== undefined || this.#isClosed()) return false

@@ -1,5 +1,6 @@
 import { closing } from './broker-contract/closing.ts'
 import { entries } from './broker-contract/entries.ts'
+import { ephemeral } from './broker-contract/ephemeral.ts'
 import { handingOver } from './broker-contract/handing-over.ts'
 import { keys } from './broker-contract/keys.ts'
 import { latest } from './broker-contract/latest.ts'
@@ -43,6 +44,7 @@ export function brokerContract(
     losses,
     ...(entryLimits && { 'entries of history.channels': entries }),
     latest,
+    ephemeral,
     closing,
   }
   for (const [name, part] of Object.entries(parts)) describe(name, () => part(promise))

@@ -50,6 +50,34 @@ describe('retention', () => {
   })
 
   it.each([
+    ['typing.a', true],
+    ['typing.log', false],
+    ['typing.a.b', false],
+    ['typing.*', false],
+    ['other', false],
+    ['live.a.b', true],
+    ['live.*', true],
+    ['live.>', true],
+    ['live.vip.a', true],
+    ['*.a', false],
+    ['game.a', true],
+    ['game.*', false],
+    ['>', false],
+  ])('knows of %s whether all of its channels are ephemeral', (name, expected) => {
+    const { isEphemeral } = resolveHistoryOptions({
+      channels: {
+        'typing.log': { maxEvents: 5 },
+        'typing.*': { ephemeral: true, maxEvents: undefined },
+        'live.vip.a': { ephemeral: true },
+        'live.>': { ephemeral: true },
+        'game.score': { ephemeral: false },
+        'game.*': { ephemeral: true },
+      },
+    })
+    expect(isEphemeral(name)).toBe(expected)
+  })
+
+  it.each([
     [{ maxEvents: -1 }, 'history.maxEvents'],
     [{ maxEvents: 10_000_001 }, 'history.maxEvents'],
     [{ maxAgeMs: 0.5 }, 'history.maxAgeMs'],
@@ -63,6 +91,13 @@ describe('retention', () => {
     [{ channels: { a: { maxBytes: -1 } } }, 'history.channels["a"].maxBytes'],
     [{ channels: { 'a.*': { maxChannels: 0 } } }, 'history.channels["a.*"].maxChannels'],
     [{ channels: { a: 5 } }, 'history.channels["a"]'],
+    [{ ephemeral: true }, 'history has no option `ephemeral`'],
+    [{ channels: { a: { ephemeral: 1 } } }, 'history.channels["a"].ephemeral'],
+    [
+      { channels: { a: { ephemeral: true, maxEvents: 0 } } },
+      'Option `history.channels["a"].maxEvents` must be absent because `ephemeral` is true, got 0.',
+    ],
+    [{ channels: { 'a.*': { maxAgeMs: 1, ephemeral: true } } }, 'history.channels["a.*"].maxAgeMs'],
     [{ channels: { 'a b': {} } }, 'history.channels'],
     [{ channels: { 'a.>.b': {} } }, 'history.channels'],
     [{ channels: 5 }, 'history.channels'],

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { memoryBroker } from '../../src/index.ts'
 import { connected, FAST, rig, until } from './support.ts'
 
 describe('a connection to a hub', () => {
@@ -27,6 +28,26 @@ describe('a connection to a hub', () => {
     ])
     expect(connection.told.state).toEqual(['connecting', 'open'])
     expect(connection.state).toBe('open')
+  })
+
+  it('delivers events of ephemeral channels, which do not move its position', async () => {
+    const history = { channels: { 'typing.*': { ephemeral: true } } }
+    const { hub, proxy, url } = await rig({ broker: memoryBroker({ history }) })
+    const connection = connected(url, { channels: ['board', 'typing.*'] })
+    await until(() => connection.told.open.length)
+    await hub.publish('typing.7', 'early')
+    await until(() => connection.told.event.length === 1)
+    expect(connection.lastEventId).toBe(connection.told.open[0]!.id)
+    const { id } = await hub.publish('board', 1)
+    await hub.publish('typing.7', { who: 'ann' }, { event: 'typing' })
+    await until(() => connection.told.event.length === 3)
+    expect(connection.told.event[2]).toEqual({ channel: 'typing.7', event: 'typing', id, data: { who: 'ann' } })
+    expect(connection.lastEventId).toBe(id)
+    proxy.cut()
+    await hub.publish('board', 2)
+    await until(() => connection.told.event.length === 4)
+    expect(connection.told.event[3]).toMatchObject({ data: 2 })
+    expect(connection.told.gap).toEqual([])
   })
 
   it('reconnects after a cut, with every event once and in order', async () => {

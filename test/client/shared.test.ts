@@ -114,6 +114,20 @@ const data = ({ told }: Tab) => told.event.map(({ data }) => data)
 const upTo = (n: number) => [...Array(n).keys()]
 
 describe('tabs that share a connection', () => {
+  it('each hear the events of ephemeral channels', async () => {
+    const history = { channels: { 'typing.*': { ephemeral: true } } }
+    const { hub, url } = await rig({ broker: memoryBroker({ history }) })
+    const tabs = upTo(3).map(() => open(url, { channels: ['board', 'typing.*'] }))
+    await until(() => tabs.every(({ told }) => told.open.length))
+    for (let i = 0; i < 20; i++) void hub.publish(i % 3 === 0 ? 'board' : 'typing.7', i)
+    await until(() => tabs.every(({ told }) => told.event.length === 20))
+    for (const tab of tabs) {
+      expect(data(tab)).toEqual(upTo(20))
+      expect(tab.lastEventId).toBe(await hub.position())
+    }
+    expect(hub.stats().streams).toBe(1)
+  })
+
   it('have one, and each hears every event once and in order', async () => {
     const { hub, url, proxy } = await rig()
     const tabs = upTo(10).map(() => open(url))

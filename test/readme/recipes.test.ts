@@ -23,6 +23,12 @@ it('the recipe for job progress ends a stream permanently', async () => {
   expect(job.status).toBe(204)
 })
 
+it('the snippet for ephemeral channels publishes without an ID', async () => {
+  const { given } = await serve(folder, 'ephemeral')
+  expect(given.id).toBeNull()
+  await given.liveHub.close()
+})
+
 it('the recipe for a rendered page resumes from before its read of the database', async () => {
   const order = { id: '7', quantity: 1 }
   const written: Promise<unknown>[] = []

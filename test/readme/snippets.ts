@@ -49,6 +49,7 @@ export const PIECES = {
   },
   guarded: { code: root.take('Who may hear what', 'ts'), needs: 'app, hub, requireUser', gives: '' },
   events: { code: hub.take('In the process, without HTTP', 'ts'), needs: 'hub, signal, console', gives: '' },
+  ephemeral: { code: hub.take('Ephemeral channels', 'ts'), needs: '', gives: 'liveHub, id' },
   rendered: {
     code: hub.take('A page that is rendered on the server', 'ts'),
     needs: 'app, hub, orders, render',

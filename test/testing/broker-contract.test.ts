@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { Broker, BrokerListener } from '../../src/broker/broker.ts'
+import type { Broker, BrokerListener, StoredEvent } from '../../src/broker/broker.ts'
 import { memoryBroker } from '../../src/broker/memory-broker.ts'
 import { brokerContract, type ContractRunner } from '../../src/testing/broker-contract.ts'
 
@@ -70,7 +70,7 @@ describe('the contract', () => {
       'hands over more than its top',
       inOrder,
       listening((listener) => ({
-        events: (batch, top) => listener.events(batch, { ...top, seq: batch[0]!.seq }),
+        events: (batch, top) => listener.events(batch, { ...top, seq: (batch[0] as StoredEvent).seq }),
       })),
       /behind the events that were handed over/,
     ],
@@ -117,7 +117,8 @@ describe('the contract', () => {
       'hands over a loss although nothing broke',
       inOrder,
       listening((listener) => ({
-        events: (batch, top) => listener.events([{ channels: ['a'], seq: batch[0]!.seq }, ...batch.slice(1)], top),
+        events: (batch, top) =>
+          listener.events([{ channels: ['a'], seq: (batch[0] as StoredEvent).seq }, ...batch.slice(1)], top),
       })),
       /a loss was handed over/,
     ],

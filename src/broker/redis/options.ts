@@ -63,6 +63,11 @@ export function resolveRedisOptions(given: RedisBrokerOptions): RedisBrokerSetti
 /** Refuses the limits that this broker does not apply, so that no application relies on them. */
 function historyOption(given: HistoryOptions | undefined): ResolvedHistoryOptions {
   const history = resolveHistoryOptions(given)
+  if (history.retentions.some(({ ephemeral }) => ephemeral)) {
+    throw new TypeError(
+      'Option `history.channels` must have no `ephemeral` entry: redisBroker() has no ephemeral channels yet.',
+    )
+  }
   for (const { entry, maxBytes, maxChannels } of history.retentions) {
     const name = Number.isFinite(maxBytes) ? 'maxBytes' : Number.isFinite(maxChannels) ? 'maxChannels' : undefined
     if (name === undefined) continue

@@ -1,10 +1,11 @@
 import type { Clock } from '../../clock.ts'
 import type { Group, Outcome } from '../broker.ts'
+import type { EphemeralEvent } from '../ephemeral-event.ts'
 import type { StoredEvent } from '../stored-event.ts'
 import { type Call, CommitQueue, reject, settle } from './commit-queue.ts'
 import { type Appended, joinBatches, type LogState } from './log/batch.ts'
 import { unavailable, unknown } from './log/failure.ts'
-import { countAppended, outcomesOf, storedEvents } from './receipts.ts'
+import { countAppended, eventsOf, outcomesOf } from './receipts.ts'
 import type { Opened, WriterRequest } from './thread/protocol.ts'
 import { type Thread, ThreadDied } from './thread/thread.ts'
 
@@ -22,7 +23,7 @@ export interface CommitsHost {
   /** The log was opened: its time continues from here. */
   opened(time: number): void
   /** Events were committed, `seq` is the end of the log. */
-  committed(events: readonly StoredEvent[], seq: number): void
+  committed(events: readonly (StoredEvent | EphemeralEvent)[], seq: number): void
   /** The end of the log is `seq`, and the events before it were not handed over. */
   moved(seq: number): void
 }
@@ -132,7 +133,16 @@ export class Commits {
   #append(): void {
     this.#inProgress = this.#queue.take()
     const batch = joinBatches(this.#inProgress.map(({ batch }) => batch))
+    if (batch.values.length === 0) return this.#handOver()
     this.#ask({ do: 'append', batch, time: this.#host.time(), sweep: this.#sweepDue })
+  }
+
+  /** Nothing of the calls is to be kept: they need no commit. In a turn of its own, as after a commit. */
+  #handOver(): void {
+    this.#busy = true
+    const request = { do: 'append', batch: joinBatches([]), time: 0, sweep: false } as const
+    const state = { endBefore: this.#end, sweepAgain: false, prevs: [], exceptions: undefined }
+    Promise.resolve().then(() => this.#answered(request, state))
   }
 
   #ask(request: Extract<WriterRequest, { time: number }>): void {
@@ -164,8 +174,9 @@ export class Commits {
     if (!('prevs' in state)) return
     const groups = calls.flatMap((call) => call.groups)
     const outcomes = outcomesOf(groups, { epoch: this.#host.epoch, seq: endBefore }, state.exceptions)
+    const events = eventsOf(groups, outcomes, prevs)
     try {
-      if (prevs.length > 0) this.#host.committed(storedEvents(groups, outcomes, prevs), this.#end)
+      if (events.length > 0) this.#host.committed(events, this.#end)
     } finally {
       settle(calls, outcomes)
     }

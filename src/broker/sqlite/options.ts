@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { Clock } from '../../clock.ts'
 import { choiceOption, optionsObject } from '../../option.ts'
 import { serverClockOption } from '../../server-clock.ts'
-import { type HistoryOptions, resolveHistoryOptions } from '../retention.ts'
+import { type HistoryOptions, type ResolvedHistoryOptions, resolveHistoryOptions } from '../retention.ts'
 import type { Durability } from './log/schema.ts'
 import type { ThreadData } from './thread/protocol.ts'
 
@@ -29,6 +29,7 @@ export interface SqliteBrokerOptions {
 /** Options of a broker with every default filled in. */
 export interface SqliteBrokerSettings {
   readonly data: Omit<ThreadData, 'role'>
+  readonly history: ResolvedHistoryOptions
   readonly clock: Clock
   /** The module of its threads. Undefined: the module of this package. */
   readonly worker?: URL | undefined
@@ -42,10 +43,10 @@ export function resolveSqliteOptions(options: SqliteBrokerOptions): SqliteBroker
   if (typeof file !== 'string' || file === '' || file.includes('\0') || file === ':memory:') {
     throw new TypeError("Option `file` must be the path of a file, such as 'data/hub.db'.")
   }
-  // The threads resolve the options again; this call checks them.
-  resolveHistoryOptions(history)
   return {
     data: { file: resolve(file), history, durability: choiceOption('durability', durability, 'full', DURABILITIES) },
+    // The threads resolve it again.
+    history: resolveHistoryOptions(history),
     clock: serverClockOption(clock),
   }
 }

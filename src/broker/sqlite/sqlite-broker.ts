@@ -27,6 +27,7 @@ export interface SqliteBroker extends Broker {
 
 /** The part of the broker in the hub's thread. Two other threads do the work: one writes, one reads. */
 export class SqliteLogBroker implements SqliteBroker {
+  readonly isEphemeral: (channel: string) => boolean
   readonly #settings: SqliteBrokerSettings
   /** The name of this life of the log. Each opening is a new life, because the file may be an older copy of itself. */
   readonly #epoch = newEpoch()
@@ -44,6 +45,7 @@ export class SqliteLogBroker implements SqliteBroker {
 
   constructor(settings: SqliteBrokerSettings) {
     this.#settings = settings
+    this.isEphemeral = settings.history.isEphemeral
     const { clock, data } = settings
     const host: CommitsHost = {
       epoch: this.#epoch,

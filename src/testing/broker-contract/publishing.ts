@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Receipt } from '../../broker/broker.ts'
 import { isSseError } from '../../errors.ts'
 import { ALL, type ContractIt, event, largeEvent, selector } from './rig.ts'
 
@@ -8,7 +9,7 @@ export function publishing(it: ContractIt): void {
     const log = await open()
     const start = await log.end()
     const outcomes = await log.publish(['a1', 'b1'], ['a2'], ['b2', 'b3'])
-    const ids = outcomes.flatMap((outcome) => (isSseError(outcome) ? [] : outcome))
+    const ids = outcomes.flatMap((outcome) => (isSseError(outcome) ? [] : (outcome as readonly Receipt[])))
     assert.ok(ids.every(({ duplicate, id }) => !duplicate && id.epoch === start.epoch))
     const { items } = await log.read(start, selector('a', 'b'))
     assert.deepEqual(

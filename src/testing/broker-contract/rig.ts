@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import {
   type Broker,
+  type HandedOver,
   isLoss,
   type Loss,
+  logged,
   type NewEvent,
   type Outcome,
   type Page,
@@ -33,6 +35,7 @@ export interface BrokerContractEntry {
   maxAgeMs?: number | undefined
   maxBytes?: number | undefined
   maxChannels?: number | undefined
+  ephemeral?: boolean | undefined
 }
 
 /** The options of a broker under test; undefined = its defaults. */
@@ -74,6 +77,8 @@ export class Rig {
   readonly broker: Broker
   /** The events that were handed over, in their order. */
   readonly handed: StoredEvent[] = []
+  /** The data of every event that was handed over, ephemeral ones included, in order. */
+  readonly live: string[] = []
   /** The number of calls of the listener. */
   calls = 0
   /** Called inside a call of the listener. */
@@ -115,7 +120,7 @@ export class Rig {
   async append(...events: readonly (string | NewEvent)[]): Promise<readonly Receipt[]> {
     const [outcome] = await this.publish(events)
     if (isSseError(outcome)) throw outcome
-    return outcome!
+    return outcome as readonly Receipt[]
   }
 
   /** Publishes groups in one call. */
@@ -127,20 +132,25 @@ export class Rig {
       if (isSseError(outcome)) continue
       assert.equal(outcome.length, events[i]!.length, 'one receipt for each event of a group')
       for (const [j, { id, duplicate }] of outcome.entries())
-        if (!duplicate) this.#names.set(id.seq, events[i]![j]!.data)
+        if (id !== null && !duplicate) this.#names.set(id.seq, events[i]![j]!.data)
     }
     return outcomes
   }
 
   /** Resolves when everything up to `position` has been handed over. */
   async handedUpTo({ seq }: Cursor): Promise<void> {
+    await this.settled(() => this.top.seq >= seq)
+  }
+
+  /** Resolves when the condition holds, which is checked after each call of the listener. */
+  async settled(condition: () => boolean): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(look)
         reject(new assert.AssertionError({ message: `was not handed over within ${PATIENCE_MS} ms` }))
       }, PATIENCE_MS)
       const look = (): void => {
-        if (this.top.seq < seq) return
+        if (!condition()) return
         clearTimeout(timer)
         this.#waiting.delete(look)
         resolve()
@@ -191,8 +201,10 @@ export class Rig {
     for (const look of [...this.#waiting]) look()
   }
 
-  #take(batch: readonly (StoredEvent | Loss)[], top: Cursor): void {
+  #take(given: readonly HandedOver[], top: Cursor): void {
     const previous = this.#top?.seq ?? 0
+    for (const item of given) if (!isLoss(item)) this.live.push(item.data)
+    const batch = logged(given)
     const order = [previous, ...batch.map(({ seq }) => seq)]
     if (this.#top !== undefined && top.epoch !== this.#top.epoch) this.#faults.push('the epoch changed')
     if (order.some((seq, i) => i > 0 && seq <= order[i - 1]!)) {

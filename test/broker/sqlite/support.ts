@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { type BrokerListener, isLoss, type NewEvent } from '../../../src/broker/broker.ts'
+import { type BrokerListener, isLoss, type NewEvent, type Receipt } from '../../../src/broker/broker.ts'
 import { resolveSqliteOptions, type SqliteBrokerOptions } from '../../../src/broker/sqlite/options.ts'
 import { SqliteLogBroker } from '../../../src/broker/sqlite/sqlite-broker.ts'
 import { isSseError } from '../../../src/errors.ts'
@@ -68,7 +68,7 @@ export class Started {
       throw error
     })
     if (isSseError(outcome)) return outcome.code
-    return outcome!.map(({ id, duplicate }) => `${id.seq}${duplicate ? ' again' : ''}`).join(' ')
+    return (outcome as readonly Receipt[]).map(({ id, duplicate }) => `${id.seq}${duplicate ? ' again' : ''}`).join(' ')
   }
 }
 

@@ -40,10 +40,14 @@ export interface Exceptions {
 
 const WIDTH = 8
 
+/** Packs the events that the log keeps: not the ephemeral ones, so that a group may have none. */
 export function packEvents(groups: readonly Group[]): Batch {
   const values: (string | number | boolean | null)[] = []
-  for (const group of groups) {
-    for (const { channel, event, data, json, conflationKey, idempotencyKey, bytes, batch } of group) {
+  const sizes = groups.map((group) => {
+    let size = 0
+    for (const { channel, event, data, json, conflationKey, idempotencyKey, bytes, batch, ephemeral } of group) {
+      if (ephemeral) continue
+      size++
       values.push(
         channel,
         event ?? null,
@@ -55,8 +59,9 @@ export function packEvents(groups: readonly Group[]): Batch {
         batch ?? null,
       )
     }
-  }
-  return { groups: groups.map((group) => group.length), values }
+    return size
+  })
+  return { groups: sizes, values }
 }
 
 /** Several batches as one, in their order. */
