@@ -36,7 +36,7 @@ it.each(settings)(
       const schedule = new StateSchedule(setting)
       const random = randomOf(seed)
       if (seed % 2 === 0) await schedule.goLive()
-      const length = 20 + random(120)
+      const length = 40 + random(200)
       for (let i = 0; i < length; i++) await schedule.take(random)
       expect(await schedule.finish(), `seed ${seed}`).toEqual([])
       snapshots += schedule.snapshots
