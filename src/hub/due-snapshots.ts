@@ -95,7 +95,7 @@ export class DueSnapshots {
     const isAll = this.#contained.size === 0 && this.#listings.length === 0
     const items = isAll ? page.items : page.items.flatMap((item) => this.#uncontained(item, page))
     const at = items.findIndex((item) => isLoss(item) && this.#stateOf(item).length > 0)
-    if (at > 0 && !this.#isUnusable(next)) return { ...next, page: upTo(page, items.slice(0, at)) }
+    if (at > 0 && !this.#isUnusable(next)) return { ...next, page: upTo(page, items.slice(0, at)), isCut: true }
     return { ...next, page: { ...page, items } }
   }
 
@@ -184,7 +184,7 @@ export class DueSnapshots {
     const isUpTo = (contained: Cursor) => contained.epoch === epoch && item.seq <= contained.seq
     const isContained = (name: string) => {
       const contained = this.#contained.get(name)
-      if (contained !== undefined) return isUpTo(contained)
+      if (contained !== undefined && isUpTo(contained)) return true
       // A name without state of its own: it is not listed, or it is the pattern that was listed.
       return this.#listings.some((one) => isUpTo(one.upto) && covers(one.pattern, name) && !one.channels.includes(name))
     }

@@ -24,6 +24,8 @@ export interface FollowedPage {
   readonly from: string
   /** The page has the latest events of each channel, not those after a position. */
   readonly isRewind: boolean
+  /** The end of the page was left out: memory may hide the losses in it. */
+  readonly isCut?: boolean
 }
 
 /**
@@ -118,8 +120,9 @@ export class Follower {
   }
 
   /** The subscriber has received this page. */
-  advance({ page }: FollowedPage): void {
+  advance({ page, isCut }: FollowedPage): void {
     this.#position = page.upto
+    if (isCut) this.#reachedEnd = false
     this.#start = undefined
   }
 
