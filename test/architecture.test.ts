@@ -31,7 +31,7 @@ const LEAVES = [
 const PACKAGES: Record<string, readonly string[]> = {
   express: ['express'],
   'better-sqlite3': ['broker/sqlite'],
-  'eventsource-parser': ['client', 'testing'],
+  'eventsource-parser': ['testing'],
 }
 /** What browsers run must not import Node. */
 const PORTABLE = [

@@ -1,5 +1,3 @@
-import { createParser } from 'eventsource-parser'
-
 /** One dispatched block of an event stream. */
 export interface Block {
   /** Its own ID; undefined when it has none. */
@@ -10,81 +8,69 @@ export interface Block {
   readonly isTooLarge?: boolean
 }
 
-/** The number of characters that are kept from the beginning of a block. */
-const HEAD = 500
-
-/** Everything up to the last blank line. */
-const BLOCKS = /^[\s\S]*(?:\r\n\r?\n|\n\r?\n|\r\r\n?)/
+/** Characters of an incomplete line that are kept of a block that is too large: the line may be an ID. */
+const LINE_START = 500
 
 /**
- * Turns the bytes of one response into blocks. Returns a function that accepts bytes and returns the blocks that they
- * complete.
+ * Turns the bytes of one response into blocks: returns a function that takes some, and returns the blocks that they
+ * complete. A block of which more than `maxEventBytes` characters have come while it is incomplete is skipped. Comments do
+ * not count, and are not kept.
+ *
+ * [spec] https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  */
 export function blockReader(maxEventBytes: number, onRetry: (ms: number) => void): (bytes: Uint8Array) => Block[] {
-  const blocks: Block[] = []
-  /** Characters of the block that is incomplete, without comments. */
-  let pending = 0
-  /** The beginning of that block, without comments: its ID is the last one in it. */
-  let head = ''
-  /**
-   * The part of a line that the parser has not received yet: the parser would search the whole line again for each
-   * part.
-   */
-  let held = ''
-  /** Whether the last text ended with a CR. */
-  let endsWithCr = false
-  /**
-   * The rest of a block that is too large is dropped up to its blank line. This is the end of the last text, to find
-   * that line.
-   */
-  let skipped: string | undefined
   const decoder = new TextDecoder()
-  const parser = createParser({
-    onRetry,
-    onEvent: (block) => blocks.push(block),
-    onComment: (comment) => {
-      pending -= comment.length + 3
-    },
-  })
+  /** The line that is incomplete. Its characters are not looked at before its end, or each part would cost all of it. */
+  let line = ''
+  /** The last text ended with a CR: the line is complete, and an LF that follows belongs to it. */
+  let endsWithCr = false
+  // The block that is incomplete.
+  let id: string | undefined
+  let event: string | undefined
+  let data: string | undefined
+  let size = 0
+  let isTooLarge = false
 
-  function skip(text: string): string {
-    const all = skipped + text
-    const blank = /\r\n\r?\n|\n\r?\n|\r\r/.exec(all)
-    if (!blank) {
-      skipped = all.slice(-3)
-      return ''
-    }
-    skipped = undefined
-    blocks.push({ id: [...head.matchAll(/^id: ?(.*)$/gm)].pop()?.[1], data: '', isTooLarge: true })
-    head = ''
-    return all.slice(blank.index + blank[0].length)
+  function take(line: string): void {
+    const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line)!
+    if (field) size += line.length
+    if (field === 'data' && !isTooLarge) data = data === undefined ? value! : `${data}\n${value}`
+    if (field === 'event') event = value || undefined
+    if (field === 'id' && !value!.includes('\0')) id = value
+    if (field === 'retry' && /^\d+$/.test(value!)) onRetry(+value!)
   }
 
   return (bytes) => {
+    const blocks: Block[] = []
     let text = decoder.decode(bytes, { stream: true })
-    if (text && skipped !== undefined) text = skip(text)
-    if (text) {
-      // The parser would wait after a final CR to see whether an LF follows, and would delay the event that the CR
-      // ends.
-      const isCut = endsWithCr && text[0] === '\n'
-      endsWithCr = text.endsWith('\r')
-      if (isCut) text = text.slice(1)
-      held += endsWithCr ? `${text}\n` : text
-      const last = (head + text).replace(BLOCKS, '')
-      head = last.replace(/^:.*[\r\n]+/gm, '').slice(0, HEAD)
-      pending += text.length
-      if (/[\r\n]/.test(text)) {
-        parser.feed(held)
-        held = ''
-        if (blocks.length) pending = 0
+    // A part of a character.
+    if (!text) return blocks
+    const isRestOfEnd = endsWithCr && text[0] === '\n'
+    endsWithCr = text.endsWith('\r')
+    if (isRestOfEnd) text = text.slice(1)
+    const lines = text.split(/\r\n|\n|\r/)
+    lines[0] = line + lines[0]
+    line = lines.pop()!
+    for (const line of lines) {
+      if (line) {
+        take(line)
+        continue
       }
+      if (isTooLarge) blocks.push({ id, data: '', isTooLarge })
+      else if (data !== undefined) blocks.push({ id, event, data })
+      // The ID of a block without data is that of the next one.
+      if (isTooLarge || data !== undefined) id = undefined
+      event = data = undefined
+      size = 0
+      isTooLarge = false
     }
-    if (pending > maxEventBytes) {
-      parser.reset()
-      held = ''
-      pending = 0
-      skipped = text.slice(-3)
+    if (size + line.length > maxEventBytes) {
+      if (line[0] !== ':') {
+        isTooLarge = true
+        data = undefined
+      }
+      line = line.slice(0, LINE_START)
     }
-    return blocks.splice(0)
+    return blocks
   }
 }

@@ -67,10 +67,10 @@ export function httpSource(
   /** The data of `hub.open` in this attempt, if the stream belongs to a hub. */
   let hubStream: HubStream | undefined
   /** Whether this attempt has brought an event: then it has not failed, however short it is. */
-  let hasBrought: boolean
+  let hasBroughtEvent: boolean
   /** `Retry-After` of the last answer. A page that is shown again does not shorten it. */
   let retryAfterMs: number
-  let wasRefreshed = false
+  let hasRefreshed = false
   let isSuspended: boolean | undefined
   /** The next attempt follows at once. */
   let skipDelay: boolean
@@ -79,15 +79,15 @@ export function httpSource(
   let timer: Partial<NodeJS.Timeout> | undefined
 
   /** One timer serves all: each wait ends that before it. 0 = no timer. A longer delay than the longest would fire at once. */
-  function arm(ms: number, fn: () => void): void {
+  function setTimer(ms: number, fn: () => void): void {
     clearTimeout(timer as NodeJS.Timeout)
     if (ms) timer = setTimeout(fn, Math.min(ms, MAX_DELAY_MS))
     if (options.unref) timer?.unref?.()
   }
 
   /** Gives the attempt up after so many ms. */
-  function watch(ms: number): void {
-    arm(ms, () => attempt!.abort(connectionError('ERR_SSE_TIMEOUT')))
+  function limitAttempt(ms: number): void {
+    setTimer(ms, () => attempt!.abort(connectionError('ERR_SSE_TIMEOUT')))
   }
 
   function reconnect(): void {
@@ -130,7 +130,7 @@ export function httpSource(
       end(type)
     }
     if (type === 'finished' || type === 'closed') return false
-    hasBrought ||= type === 'event'
+    hasBroughtEvent ||= type === 'event'
     try {
       if (block.isTooLarge) throw connectionError('ERR_SSE_TOO_LARGE', { id })
       const detail = detailOf(type, block, hubStream)
@@ -169,9 +169,9 @@ export function httpSource(
   }
 
   /** One request, and its stream to the end. */
-  async function once(signal: AbortSignal): Promise<void> {
+  async function connectOnce(signal: AbortSignal): Promise<void> {
     const { onUnauthorized, silenceMs, maxEventBytes = 4_194_304 } = options
-    watch(connectTimeoutMs)
+    limitAttempt(connectTimeoutMs)
     const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
     // The function of an option may never settle.
     const unlessAborted = <T>(promise: T | Promise<T>) => Promise.race([promise, aborted])
@@ -180,9 +180,9 @@ export function httpSource(
     if (status === 204) return end('finished')
     if (status !== 200) {
       retryAfterMs = Math.min(retryAfter(headers.get('retry-after'), time()), maxAskedMs)
-      const mayRefresh = !wasRefreshed && /401|403/.test(`${status}`) && onUnauthorized
+      const mayRefresh = !hasRefreshed && /401|403/.test(`${status}`) && onUnauthorized
       if (mayRefresh && (await unlessAborted(onUnauthorized(response) as unknown)) !== false) {
-        wasRefreshed = skipDelay = true
+        hasRefreshed = skipDelay = true
         return
       }
       throw connectionError('ERR_SSE_STATUS', { status, redirected })
@@ -192,7 +192,7 @@ export function httpSource(
       throw connectionError('ERR_SSE_CONTENT_TYPE', { status, redirected })
     const reader = response.body?.getReader?.()
     if (!reader) throw connectionError('ERR_SSE_REQUEST', { cause: 'no readable body' }, true)
-    wasRefreshed = false
+    hasRefreshed = false
     // A `fetch` of the application may take no notice of the signal.
     signal.addEventListener('abort', () => reader.cancel().catch(() => {}))
     hasWorked = true
@@ -203,9 +203,9 @@ export function httpSource(
       serverRetryMs = Math.min(ms, maxAskedMs)
     })
     for (;;) {
-      watch(silenceMs ?? 3 * heartbeatMs)
+      limitAttempt(silenceMs ?? 3 * heartbeatMs)
       const { done, value } = await reader.read()
-      watch(0)
+      limitAttempt(0)
       signal.throwIfAborted()
       if (done) return
       lastByteAt = time()
@@ -222,19 +222,19 @@ export function httpSource(
       attempt = new AbortController()
       skipDelay = false
       retryAfterMs = 0
-      hasBrought = false
+      hasBroughtEvent = false
       hubStream = undefined
       lastByteAt = time()
       openedAt = Number.NaN
       sink('state', 'connecting')
       let error: ConnectionError | undefined
       try {
-        await once(attempt.signal)
+        await connectOnce(attempt.signal)
       } catch (cause) {
         if (!skipDelay) error = failureOf(cause)
       }
       attempt.abort()
-      if (hasBrought || (openedAt && isOver(openedAt, resetMs))) failures = 0
+      if (hasBroughtEvent || (openedAt && isOver(openedAt, resetMs))) failures = 0
       if (error?.final || !(skipDelay || isRepeatable())) end(error ? 'failed' : 'finished', error)
       else if (error) sink('error', error)
       const delay = Math.max(retryAfterMs, backoff(failures++, serverRetryMs, minMs, maxMs))
@@ -242,11 +242,11 @@ export function httpSource(
       while (!skipDelay || isSuspended) {
         await new Promise<void>((resolve) => {
           endWait = resolve
-          arm(isSuspended ? 0 : delay, reconnect)
+          setTimer(isSuspended ? 0 : delay, reconnect)
         })
         endWait = undefined
       }
-      watch(0)
+      limitAttempt(0)
     }
   }
 

@@ -17,12 +17,12 @@ describe('the bytes of a stream', () => {
     await until(() => connection.told.event.length)
   })
 
-  // eventsource-parser 3.0 has no callback for it; a hub always sends data with an ID.
-  it('does not take the ID of a block that has no data', async () => {
+  // [spec] #dispatchMessage: the last event ID is set before the data is looked at.
+  it('gives the ID of a block without data to the next event', async () => {
     const { url } = await scripted(stream('id: 7\n\ndata: a\n\n'), status(204))
     const connection = connected(url)
     await connection.closed
-    expect(connection.told.event).toEqual([{ channel: '', event: undefined, data: 'a', id: '' }])
+    expect(connection.told.event).toEqual([{ channel: '', event: undefined, data: 'a', id: '7' }])
   })
 
   it.each(['100abc', '-5', '1.5', '+50', '0x10', '', ' 200'])('ignores retry: "%s"', async (value) => {

@@ -42,35 +42,35 @@ export function memberSource(
   name: string,
   locks: LockManager,
 ): Source {
-  const me = `${Math.random()}`
+  const memberId = `${Math.random()}`
   const life = new AbortController()
   let position: string | undefined
   /** The position after the last event or gap that was delivered here. */
   let last = ''
   let leader: string | undefined
   /** The newest link, taken or not. */
-  let tip: Told | undefined
+  let newest: Told | undefined
   /** What the hub said to the leader, for those who join. */
   let open: OpenInfo | undefined
-  let greeted = false
+  let hasSynced = false
   const inbox: Told[] = []
-  let busy = false
+  let isDelivering = false
   /** The connection of the group, while this tab leads it. */
-  let shared: Source | undefined
+  let groupSource: Source | undefined
   /** A connection of its own, while it catches up. */
-  let own: Source | undefined
+  let ownSource: Source | undefined
   /** Whether the lock is held, and the group has heard of it. */
-  let elected = false
+  let isElected = false
   let isAlone = false
   /** One object to hear with and one to speak with: an object does not hear itself. */
-  let ears: InstanceType<typeof BroadcastChannel> | undefined
-  let mouth: InstanceType<typeof BroadcastChannel> | undefined
+  let incoming: InstanceType<typeof BroadcastChannel> | undefined
+  let outgoing: InstanceType<typeof BroadcastChannel> | undefined
   let leadership: Leadership | undefined
   let timer: NodeJS.Timeout | undefined
 
-  const say = (message: Message): void => {
+  const post = (message: Message): void => {
     try {
-      mouth?.postMessage(message)
+      outgoing?.postMessage(message)
     } catch {
       goAlone()
     }
@@ -91,10 +91,10 @@ export function memberSource(
   }
 
   /** Tells the links that follow on each other, one after the other. */
-  async function pump(): Promise<void> {
-    if (busy || own) return
-    busy = true
-    while (inbox.length && !own && !life.signal.aborted) {
+  async function deliver(): Promise<void> {
+    if (isDelivering || ownSource) return
+    isDelivering = true
+    while (inbox.length && !ownSource && !life.signal.aborted) {
       const link = inbox[0]!
       // A tab without a position starts at the position of the group.
       if (isEmpty()) position = link.prev
@@ -102,10 +102,10 @@ export function memberSource(
       inbox.shift()
       await take(link)
     }
-    busy = false
+    isDelivering = false
     // What was to come next is not there, or was dropped.
-    if (!own && tip && position !== tip.id && !life.signal.aborted) catchUp()
-    if (elected && !own && !shared) lead()
+    if (!ownSource && newest && position !== newest.id && !life.signal.aborted) catchUp()
+    if (isElected && !ownSource && !groupSource) lead()
   }
 
   async function take({ type, detail, id, last: lastThen }: Told): Promise<void> {
@@ -125,37 +125,36 @@ export function memberSource(
       options,
       async () => position ?? '',
       async (type, detail, next) => {
-        if (own !== mine) return
+        if (ownSource !== mine) return
         if (type === 'closed') return end((detail as ConnectionEnd).reason, (detail as ConnectionEnd).error)
         position = next ?? position
         if (next && (type === 'event' || type === 'gap')) last = next
         await sink(type, detail, next)
-        meet()
+        rejoin()
       },
     )
-    own = mine
+    ownSource = mine
   }
 
   /** Goes on with the group where that is possible. */
-  function meet(): void {
+  function rejoin(): void {
     const at = inbox.findIndex(({ prev }) => prev === position)
-    const level = tip && (position === tip.id || (last && last === tip.last))
-    if (!own || (at < 0 && !level)) return
+    const level = newest && (position === newest.id || (last && last === newest.last))
+    if (!ownSource || (at < 0 && !level)) return
     if (at < 0) {
       inbox.length = 0
-      position = tip!.id
+      position = newest!.id
       sink('position', {}, position)
     } else inbox.splice(0, at)
-    quiet(own)
-    own = undefined
-    if (tip) sink('state', tip.state)
-    pump()
+    drop(ownSource)
+    if (newest) sink('state', newest.state)
+    deliver()
   }
 
   /** Ends a source that has nothing more to say to anybody. */
-  function quiet(source: Source | undefined): void {
-    own = own === source ? undefined : own
-    shared = shared === source ? undefined : shared
+  function drop(source: Source | undefined): void {
+    ownSource = ownSource === source ? undefined : ownSource
+    groupSource = groupSource === source ? undefined : groupSource
     source?.end('closed')
   }
 
@@ -170,39 +169,39 @@ export function memberSource(
       options,
       async () => id,
       async (type, detail, next = id) => {
-        if (shared !== mine) return
+        if (groupSource !== mine) return
         if (type === 'state') state = detail as ConnectionState
         tell(type, detail, next)
       },
     )
     function tell(type: keyof SourceEvents | 'sync', detail: unknown, next: string): void {
       if (type === 'event' || type === 'gap') lastTold = next
-      say({ kind: 'told', from: me, type, detail: portable(detail), prev: id, id: next, last: lastTold, state })
+      post({ kind: 'told', from: memberId, type, detail: portable(detail), prev: id, id: next, last: lastTold, state })
       id = next
     }
     answer = () => tell('sync', open, id)
-    shared = mine
+    groupSource = mine
   }
 
   let answer = (): void => {}
 
-  function won(): void {
-    say({ kind: 'lead', from: me })
+  function onLockGained(): void {
+    post({ kind: 'lead', from: memberId })
   }
 
-  function lost(): void {
-    elected = false
-    quiet(shared)
-    listenFor(QUIET_MS)
+  function onLockLost(): void {
+    isElected = false
+    drop(groupSource)
+    expectLeader(QUIET_MS)
   }
 
   /** Waits for the leader to say something; asks it to, and takes its place if it does not. */
-  function listenFor(ms: number): void {
+  function expectLeader(ms: number): void {
     clearTimeout(timer)
-    if (elected || life.signal.aborted) return
+    if (isElected || life.signal.aborted) return
     timer = setTimeout(
       () => {
-        say({ kind: 'ask', from: me })
+        post({ kind: 'ask', from: memberId })
         timer = setTimeout(() => leadership?.steal(), ANSWER_MS)
         unref()
       },
@@ -217,87 +216,87 @@ export function memberSource(
 
   // -- hearing
 
-  function hear({ data }: { data: unknown }): void {
+  function receive({ data }: { data: unknown }): void {
     // Any script of the origin can speak on the channel.
     if (!isMessage(data)) return
     const message = data
     const { kind, from } = message
     if (kind === 'lead') {
       leader = from
-      elected = from === me
-      greeted ||= elected
-      if (!elected) quiet(shared)
-      listenFor(QUIET_MS)
-      pump()
+      isElected = from === memberId
+      hasSynced ||= isElected
+      if (!isElected) drop(groupSource)
+      expectLeader(QUIET_MS)
+      deliver()
     } else if (kind === 'told') {
       leader ??= from
-      if (from === leader) hearTold(message)
-    } else if (shared) {
+      if (from === leader) receiveLink(message)
+    } else if (groupSource) {
       if (kind === 'ask') answer()
-      if (kind === 'wake') shared.wake()
-      if (kind === 'reconnect') shared.reconnect()
+      if (kind === 'wake') groupSource.wake()
+      if (kind === 'reconnect') groupSource.reconnect()
     }
   }
 
-  function hearTold(link: Told): void {
-    tip = link
-    listenFor(QUIET_MS)
+  function receiveLink(link: Told): void {
+    newest = link
+    expectLeader(QUIET_MS)
     const { type, detail, state } = link
     if (type === 'open' || (type === 'sync' && detail)) open = detail as OpenInfo
     if (type === 'error' || type === 'state') {
-      if (!own) sink(type, revived(type, detail) as never)
+      if (!ownSource) sink(type, revived(type, detail) as never)
       return
     }
     if (inbox.length >= MAX_INBOX) inbox.length = 0
     inbox.push(link)
-    if (!greeted && !shared && type === 'sync') {
-      greeted = true
+    if (!hasSynced && !groupSource && type === 'sync') {
+      hasSynced = true
       if (isEmpty()) position = link.id
       if (position === link.id) {
         sink('state', state)
         if (open) sink('open', { ...open, resumed: false, id: position }, position)
       }
     }
-    if (own) meet()
-    else pump()
+    if (ownSource) rejoin()
+    else deliver()
   }
 
   // -- coming and going
 
   function join(): void {
     try {
-      ears = new BroadcastChannel(name)
-      mouth = new BroadcastChannel(name)
+      incoming = new BroadcastChannel(name)
+      outgoing = new BroadcastChannel(name)
     } catch {
       return goAlone()
     }
-    if (options.unref) for (const channel of [ears, mouth]) (channel as { unref?: () => void }).unref?.()
-    ears.onmessage = hear as never
-    leadership = contend(locks, name, won, lost, goAlone)
-    if (!isAlone) listenFor(0)
+    if (options.unref) for (const channel of [incoming, outgoing]) (channel as { unref?: () => void }).unref?.()
+    incoming.onmessage = receive as never
+    leadership = contend(locks, name, onLockGained, onLockLost, goAlone)
+    if (!isAlone) expectLeader(0)
   }
 
   function leave(): void {
     clearTimeout(timer)
     leadership?.leave()
-    quiet(shared)
-    quiet(own)
-    ears?.close()
-    mouth?.close()
-    ears = mouth = leadership = tip = leader = undefined
-    elected = greeted = false
+    drop(groupSource)
+    drop(ownSource)
+    incoming?.close()
+    outgoing?.close()
+    incoming = outgoing = leadership = newest = leader = undefined
+    isElected = hasSynced = false
     inbox.length = 0
   }
 
   function wake(away?: boolean): void {
-    if (isAlone) own?.wake(away)
+    if (isAlone) ownSource?.wake(away)
     else if (away) {
       leave()
       sink('state', 'waiting')
-    } else if (!ears) join()
-    else if (shared) shared.wake(away)
+    } else if (!incoming) join()
+    else if (groupSource) groupSource.wake(away)
     // Each tab hears of the network by itself, the leader among them.
-    else if (away === undefined) say({ kind: 'wake', from: me })
+    else if (away === undefined) post({ kind: 'wake', from: memberId })
   }
 
   function end(reason: ConnectionEnd['reason'], error?: ConnectionEnd['error']): void {
@@ -318,9 +317,9 @@ export function memberSource(
   return {
     wake,
     reconnect() {
-      own?.reconnect()
-      if (shared) shared.reconnect()
-      else say({ kind: 'reconnect', from: me })
+      ownSource?.reconnect()
+      if (groupSource) groupSource.reconnect()
+      else post({ kind: 'reconnect', from: memberId })
     },
     end,
   }
