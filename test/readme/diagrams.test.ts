@@ -29,7 +29,7 @@ it('the diagram of a subscription has the states of the source', () => {
   expect([...drawn].sort()).toEqual(['catching', 'closed', 'joining', 'live', 'parked'])
   // The states of a CatchUp; a subscription without one is live or closed.
   const [, waits] = /#waitsFor: (.*?) \| undefined/.exec(sourceOf('hub/catch-up.ts'))!
-  expect(waits).toBe("'broker' | 'read' | 'decision' | 'drain' | 'hub'")
+  expect(waits).toBe("'broker' | 'read' | 'decision' | 'snapshots' | 'drain' | 'hub'")
   expect(sourceOf('hub/catch-up.ts')).toContain('get isJoining')
   expect(sourceOf('hub/catch-up.ts')).toContain('get isParked')
 })

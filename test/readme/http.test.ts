@@ -53,7 +53,7 @@ it('the requests of the HTTP contract have the answers that follow them', async 
 it('the HTTP contract names every event of a hub, and every reason of a gap', () => {
   const [, union] = /type HubEventType = (.*)/.exec(sourceOf('protocol/hub-events.ts'))!
   const types = [...union!.matchAll(/'(\w+)'/g)].map(([, type]) => `\`hub.${type}\``)
-  expect(types).toHaveLength(5)
+  expect(types).toHaveLength(7)
   const named = README.rows('GET `/channels/:channel`').map(([first]) => first)
   expect(named).toEqual(expect.arrayContaining(types))
   for (const reason of ['trimmed', 'unknown-epoch', 'diverged', 'bad-cursor']) expect(named).toContain(`\`${reason}\``)

@@ -29,7 +29,7 @@ const CLIENT_OPTIONS = ['src/client/README.md', 'Options'] as const
 describe('the tables of members', () => {
   it.each([
     ['EventStream', 'stream/event-stream.ts', ...STREAM, 14],
-    ['ChannelHub', 'express/channel-hub.ts', ...HUB, 13],
+    ['ChannelHub', 'express/channel-hub.ts', ...HUB, 14],
     ['Subscription', 'hub/subscription.ts', ...SUBSCRIBING, 10],
   ])('name every member of %s', (type, file, path, heading, count) => {
     const named = documentAt(path)
@@ -47,7 +47,7 @@ describe('the tables of members', () => {
     ['LiveStats', 'hub/stats.ts', ...HUB],
     ['CountedStats', 'hub/stats.ts', ...HUB],
     ['ChannelHandle<Data = unknown>', 'express/channel-hub.ts', ...HUB],
-    ['PublishReceipt', 'hub/publisher.ts', ...HUB],
+    ['PublishReceipt<Id extends string | null = string>', 'hub/publisher.ts', ...HUB],
     ['SubscribeOptions', 'hub/subscribe-request.ts', ...HUB],
     ['PublishOptions', 'hub/publisher.ts', ...HUB],
     ['SendOptions', 'stream/send.ts', ...STREAM],

@@ -25,6 +25,12 @@ export interface Environment {
   model: { generate(prompt: string, options: { signal: AbortSignal }): AsyncIterable<string> }
   progressOf(id: string): AsyncIterable<{ percent: number }>
   orders: { find(id: string): Promise<{ id: string; quantity: number }> }
+  carts: {
+    find(id: string): Promise<Record<string, number> | undefined>
+    ids(): Promise<string[]>
+    write(id: string, sku: string, quantity: number): Promise<void>
+    inTurn(id: string, change: () => Promise<void>): Promise<void>
+  }
   render(order: { id: string; quantity: number }, url: string): string
   isEditor(req: Request): boolean
   requireUser: RequestHandler

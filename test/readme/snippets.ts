@@ -26,6 +26,9 @@ export const NGINX = express.take('Behind proxies', 'nginx')
 export const ITERATOR = client.take('`connect(url, options?)`', 'ts')
 export const SHARED = client.take('One connection for all tabs', 'ts')
 export const IN_A_PAGE = client.take('Without the client', 'js')
+const state = documentAt('src/state/README.md')
+export const STATE_PAGE = state.take('A server and a page', 'js')
+export const STATE_WIRE = state.take('On the wire', 'text')
 export const TESTING = documentAt('src/testing/README.md').take('`openStream()`', 'ts')
 export const STATES = hub.take('Position, replay, gap and lag', 'mermaid')
 export const WALK = documentAt('src/README.md').take('The path of an event', 'mermaid')
@@ -55,6 +58,7 @@ export const PIECES = {
     needs: 'app, hub, orders, render',
     gives: '',
   },
+  state: { code: state.take('A server and a page', 'ts'), needs: 'app, hub, carts', gives: '' },
   typed: { code: hub.take('Types', 'ts'), needs: '', gives: 'typedHub' },
   backup: { code: sqlite.take('Operation', 'ts'), needs: 'broker', gives: '' },
   http: { code: express.take('HTTP', 'ts'), needs: 'app, hub', gives: '' },
