@@ -112,6 +112,13 @@ export class ChannelSelector implements Selector {
     return this.#exact.has(channel)
   }
 
+  /** Counts a subscription that has written its first block. */
+  count(subscription: LiveSubscription, change: 1 | -1): void {
+    this.subscriptions += change
+    if (change === -1) this.restricted.delete(subscription)
+    else if (subscription.guard !== undefined) this.restricted.add(subscription)
+  }
+
   enter(subscription: LiveSubscription): void {
     if (subscription.guard !== undefined) {
       this.guarded.add(subscription)

@@ -1,12 +1,4 @@
-import {
-  type Broker,
-  type BrokerListener,
-  type HandedOver,
-  isLoss,
-  logged,
-  type NewEvent,
-  type Selector,
-} from '../broker/broker.ts'
+import type { Broker, NewEvent, Selector } from '../broker/broker.ts'
 import { type CloseReason, SseError } from '../errors.ts'
 import { integerOption } from '../option.ts'
 import { type Cursor, formatCursor } from '../protocol/cursor.ts'
@@ -15,7 +7,7 @@ import type { Frame } from '../protocol/frame.ts'
 import { Admissions } from './admissions.ts'
 import { ChannelDirectory } from './channel.ts'
 import { Emitter } from './emitter.ts'
-import { type FanOutResult, fanOut, placeLosses } from './fan-out.ts'
+import { HandOver } from './hand-over.ts'
 import { LogTail } from './log-tail.ts'
 import { closedFrame, type Gap, positionFrame } from './notice.ts'
 import type { ResolvedHubOptions } from './options.ts'
@@ -25,12 +17,13 @@ import { Reader, type ReaderHost } from './reader.ts'
 import { Reads } from './reads.ts'
 import { endEvenly, type HubCloseOptions, parseRetryRange, SHUTDOWN_RETRY_MS, within } from './shutdown.ts'
 import type { SnapshotSource } from './snapshot-source.ts'
-import { type Beginning, emptyStats, type HubStats, type LiveStats } from './stats.ts'
+import { type Beginning, emptyStats, type HubStats } from './stats.ts'
 import { StreamSubscription } from './stream-subscription.ts'
 import { parseRewind, type SubscribeOptions, type SubscribeRequest } from './subscribe-request.ts'
 import type { Subscriber } from './subscriber.ts'
 import { closedSubscription, type Subscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
+import { Subscriptions } from './subscriptions.ts'
 
 const NO_CHANNELS: Selector = { channels: [], patterns: [], matches: () => false }
 
@@ -50,13 +43,8 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   readonly ready: Promise<void>
   readonly #publisher: Publisher
   readonly #emitter = new Emitter()
-  readonly #subscriptions = new Set<StreamSubscription>()
-  /** The number of streams for each address. */
-  readonly #addresses = new Map<string, number>()
-  readonly #parked = new Set<StreamSubscription>()
-  /** A batch is being written: changes of the rows, and third-party code, wait in `#afterwards`. */
-  #fanning = false
-  #afterwards: (() => void)[] = []
+  readonly #subscriptions: Subscriptions
+  readonly #handOver: HandOver
   #position: { cursor: Cursor; frame: Frame } | undefined
   #count = 0
   #closing: Promise<void> | undefined
@@ -68,9 +56,11 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   constructor(broker: Broker, options: ResolvedHubOptions) {
     this.options = options
     this.broker = broker
+    this.#subscriptions = new Subscriptions(options)
+    this.#handOver = new HandOver(this, this.#subscriptions)
     this.pump = new Pump(options.clock)
     this.reads = new Reads(broker)
-    this.ready = broker.start(this.#listener).then((end) => this.tail.reset(end))
+    this.ready = broker.start(this.#handOver.listener).then((end) => this.tail.reset(end))
     this.ready.catch((error) => this.failed(error))
     this.#publisher = new Publisher(broker, this.ready)
   }
@@ -128,7 +118,6 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
       throw new SseError('ERR_SSE_OVERLOADED', 'The permission was revoked before it was decided. Try again later.')
     }
     this.#subscriptions.add(subscription)
-    this.#countAddress(request.address, 1)
     await subscription.start()
     return subscription
   }
@@ -140,13 +129,9 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
 
   events(
     names: readonly string[],
-    {
-      after = '',
-      rewind,
-      snapshot,
-      signal,
-    }: Pick<SubscribeOptions, 'after' | 'rewind' | 'snapshot'> & { signal?: AbortSignal | undefined },
+    init: Pick<SubscribeOptions, 'after' | 'rewind' | 'snapshot'> & { signal?: AbortSignal | undefined },
   ): Reader {
+    const { after = '', rewind, snapshot, signal } = init
     this.assertSelection(names)
     this.assertOpen()
     return new Reader(this, { names, after, rewind: parseRewind(rewind), snapshot, signal })
@@ -193,13 +178,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   }
 
   stats(): HubStats {
-    const live: LiveStats = { streams: 0, subscriptions: 0, channels: this.directory.size, bufferedBytes: 0 }
-    for (const { stream } of this.#subscriptions) {
-      live.subscriptions++
-      if (stream.state === 'open') live.streams++
-      live.bufferedBytes += stream.bufferedBytes
-    }
-    return { ...live, ...structuredClone(this.#stats) }
+    return { ...this.#subscriptions.stats, channels: this.directory.size, ...structuredClone(this.#stats) }
   }
 
   /** See ChannelHub. */
@@ -221,12 +200,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
 
   /** Throws ERR_SSE_OVERLOADED if there is no room for another stream. */
   assertRoom(address: string | undefined): void {
-    const { maxStreams, maxStreamsPerAddress } = this.options
-    const full = maxStreams > 0 && this.#subscriptions.size >= maxStreams
-    const mine = address === undefined ? 0 : (this.#addresses.get(address) ?? 0)
-    if (!full && !(maxStreamsPerAddress > 0 && mine >= maxStreamsPerAddress)) return
-    const detail = full ? 'All streams are taken. Try again later.' : 'All streams of this address are taken.'
-    throw new SseError('ERR_SSE_OVERLOADED', detail)
+    this.#subscriptions.assertRoom(address)
   }
 
   /** Throws a TypeError when a subscription has this channel, or channels of this pattern. */
@@ -269,8 +243,8 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   }
 
   closed(subscription: StreamSubscription, reason: CloseReason, wasOpen: boolean): void {
-    if (this.#subscriptions.delete(subscription)) this.#countAddress(subscription.address, -1)
-    this.#parked.delete(subscription)
+    this.#subscriptions.delete(subscription)
+    this.#handOver.unpark(subscription)
     if (!wasOpen) return
     this.#stats.closes[reason]++
     this.emit('unsubscribe', subscription, reason)
@@ -281,7 +255,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     this.emit('gap', subscription, gap)
   }
 
-  replayed(events: number): void {
+  delivered(events: number): void {
     this.#stats.delivered += events
   }
 
@@ -291,7 +265,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   }
 
   park(subscription: StreamSubscription): void {
-    this.#parked.add(subscription)
+    this.#handOver.park(subscription)
   }
 
   failed(error: unknown, context: { channel?: string | undefined; refusal?: SseError | undefined } = {}): void {
@@ -302,91 +276,11 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   }
 
   betweenFanOuts(fn: () => void): void {
-    if (this.#fanning) this.#afterwards.push(fn)
-    else fn()
-  }
-
-  // -- BrokerListener --
-
-  readonly #listener: BrokerListener = {
-    events: (batch, top) => this.#heard(top, (previous) => this.#events(batch, top, previous)),
-    suspect: (top) => this.#heard(top, (previous) => this.#suspect(top, previous)),
-  }
-
-  /**
-   * A fault in here does not belong to the broker: it is reported, and every subscription reads on in the log. Some may
-   * receive events of this batch again, with the same IDs; none loses an event.
-   */
-  #heard(top: Cursor, hear: (previous: Cursor) => void): void {
-    const previous = this.tail.top
-    try {
-      hear(previous)
-    } catch (error) {
-      this.failed(error)
-      this.#attempt(() => this.#suspect(top, previous))
-    }
-  }
-
-  /** One step for one subscription: its fault is reported, and the next one continues. */
-  #attempt(step: () => void): void {
-    try {
-      step()
-    } catch (error) {
-      this.failed(error)
-    }
-  }
-
-  #events(handedOver: readonly HandedOver[], top: Cursor, previous: Cursor): void {
-    // The state may have changes that the log lost with its earlier epoch: every position is looked at.
-    if (this.snapshots !== undefined && top.epoch !== previous.epoch) return this.#suspect(top, previous)
-    const batch = handedOver.some(isLoss) ? placeLosses(handedOver, previous) : handedOver
-    const kept = logged(batch)
-    this.tail.append(kept, top)
-    const { behind, undecided, unasked, delivered, gaps } = this.#fanOut(batch, previous)
-    for (const item of kept) if (!isLoss(item)) item.release()
-    this.#stats.delivered += delivered
-    // First the delayed changes, then the subscriptions that are no longer live, then the parked ones that the hub has
-    // reached.
-    const afterwards = this.#afterwards
-    this.#afterwards = []
-    for (const fn of afterwards) this.#attempt(fn)
-    for (const { subscription, gap } of gaps) this.#attempt(() => subscription.told(gap))
-    for (const subscription of behind) this.#attempt(() => subscription.fallBehind())
-    for (const subscription of undecided) this.#attempt(() => subscription.catchUpFrom(previous))
-    for (const { subscription, channel } of unasked) this.#attempt(() => subscription.askFor(channel))
-    for (const subscription of this.#parked) {
-      const at = subscription.parkedAt
-      if (at !== undefined && at.epoch === top.epoch && at.seq > top.seq) continue
-      this.#parked.delete(subscription)
-      this.#attempt(() => subscription.catchUpFrom(top))
-    }
-  }
-
-  #fanOut(batch: readonly HandedOver[], previous: Cursor): FanOutResult {
-    this.#fanning = true
-    try {
-      return fanOut(this.directory, batch, previous)
-    } finally {
-      this.#fanning = false
-    }
-  }
-
-  #suspect(top: Cursor, previous: Cursor): void {
-    this.tail.reset(top)
-    for (const subscription of this.#subscriptions) subscription.catchUpFrom(previous)
-    this.#parked.clear()
-    for (const reader of this.readers) reader.suspect(previous)
+    this.#handOver.betweenFanOuts(fn)
   }
 
   #nextId(): string {
     return `s${(++this.#count).toString(36)}`
-  }
-
-  #countAddress(address: string | undefined, change: 1 | -1): void {
-    if (address === undefined) return
-    const count = (this.#addresses.get(address) ?? 0) + change
-    if (count === 0) this.#addresses.delete(address)
-    else this.#addresses.set(address, count)
   }
 
   async #close(timeoutMs: number, retryMs: readonly [number, number]): Promise<void> {

@@ -1,8 +1,13 @@
 import type { Clock } from '../clock.ts'
 import { isSseError, SseError } from '../errors.ts'
+import { encodeComment } from '../protocol/encode.ts'
+import { Frame } from '../protocol/frame.ts'
+import type { FollowedPage } from './follower.ts'
+import type { Subscriber } from './subscriber.ts'
 
 /** The time that the head of a stream waits for the first page; then the client is asked to reconnect. */
 const FIRST_PAGE_MS = 5_000
+const COMMENT = Frame.of(encodeComment(''))
 
 /** A subscription before its first block: its request can still be refused. */
 export class Opening {
@@ -12,13 +17,20 @@ export class Opening {
   readonly begun: Promise<void>
   /** The head is out, because the first block takes long: the request can no longer be refused. */
   hasHead = false
+  readonly #stream: Pick<Subscriber, 'commit' | 'write'>
   readonly #clock: Clock
   readonly #onLate: (error: SseError) => void
   #resolve!: () => void
   #reject!: (error: unknown) => void
   #timer: unknown
 
-  constructor(clock: Clock, after: string, onLate: (error: SseError) => void) {
+  constructor(
+    stream: Pick<Subscriber, 'commit' | 'write'>,
+    clock: Clock,
+    after: string,
+    onLate: (error: SseError) => void,
+  ) {
+    this.#stream = stream
     this.#clock = clock
     this.after = after
     this.#onLate = onLate
@@ -39,6 +51,24 @@ export class Opening {
   /** The subscription waits for something other than the broker. */
   pause(): void {
     this.#clock.clearTimeout(this.#timer)
+  }
+
+  /** Sends the head with a comment, because the first block may take long. Returns and throws as `write` does. */
+  sendHead(): boolean {
+    this.pause()
+    return this.hasHead || this.write([COMMENT])
+  }
+
+  /** Writes frames, the first of them with the head. False if there is no stream to write to; throws if it has a head. */
+  write(frames: readonly Frame[]): boolean {
+    if (this.hasHead) for (const frame of frames) this.#stream.write(frame)
+    else this.hasHead = this.#stream.commit(frames)
+    return this.hasHead
+  }
+
+  /** Whether a stream that begins with this page resumes at the position in the request. */
+  isResumed({ status }: FollowedPage): boolean {
+    return status === 'ok' && this.after !== ''
   }
 
   end(): void {

@@ -1,7 +1,7 @@
 import { type ChannelSelection, parseSelection } from '../channel-name.ts'
 import { type CloseReason, SseError } from '../errors.ts'
 import { type Cursor, formatCursor, isSame } from '../protocol/cursor.ts'
-import { Frame, type FrameForm } from '../protocol/frame.ts'
+import type { Frame, FrameForm } from '../protocol/frame.ts'
 import { type CatchingSubscription, CatchUp, type FramedSnapshots, type WrittenPage } from './catch-up.ts'
 import type { ChannelSelector, LiveSubscription } from './channel.ts'
 import { type ChangingSubscription, changeChannels, sharedNames } from './channel-change.ts'
@@ -74,7 +74,7 @@ export class StreamSubscription
     this.#names = sharedNames(this.#selector, request.names)
     this.snapshots = dueSnapshots(host.snapshots, this.#selector, request)
     if (this.guard !== undefined) this.snapshots?.expectPatterns()
-    this.#opening = new Opening(host.options.clock, request.after, (error) => this.#refuse(error))
+    this.#opening = new Opening(stream, host.options.clock, request.after, (error) => this.#refuse(error))
     this.#catchUp = CatchUp.start(host, this, this.#selector, request)
   }
 
@@ -163,7 +163,7 @@ export class StreamSubscription
     this.#catchUp = undefined
     this.#opening = undefined
     this.#permission?.stop()
-    if (opening === undefined) this.#count(selector, -1)
+    if (opening === undefined) selector.count(this, -1)
     directory.release(selector)
     this.#host.closed(this, reason, opening === undefined)
     opening?.end()
@@ -236,18 +236,17 @@ export class StreamSubscription
   }
 
   sendHead(): boolean {
-    const opening = this.#opening
-    if (opening === undefined || opening.hasHead) return true
-    opening.pause()
-    return this.#send([COMMENT])
+    return this.#opening === undefined || this.#open(() => this.#opening!.sendHead())
   }
 
   write(next: FollowedPage): WrittenPage | undefined {
     const opening = this.#opening
     const { frames, bytes, events, gaps } = pageFrames(next, this.#beginning(next))
-    if (!this.#send(frames)) return undefined
+    if (opening === undefined) for (const frame of frames) this.stream.write(frame)
+    else this.#open(() => opening.write(frames))
+    if (this.#isClosed()) return undefined
     this.#begin(next)
-    this.#host.replayed(events)
+    this.#host.delivered(events)
     return { bytes, report: () => this.#report(opening, next, gaps) }
   }
 
@@ -283,27 +282,21 @@ export class StreamSubscription
     else this.#refuse(new SseError('ERR_SSE_OVERLOADED', detail))
   }
 
-  /** Writes frames, the first of them with the head. False when there is no stream to write to. */
-  #send(frames: readonly Frame[]): boolean {
-    const { stream } = this
-    if (this.#hasHead()) {
-      for (const frame of frames) stream.write(frame)
-    } else {
-      try {
-        if (!stream.commit(frames)) this.#leave('client')
-        else if (this.#opening !== undefined) this.#opening.hasHead = true
-      } catch (error) {
-        // The request was answered in another way.
-        this.#refuse(error)
-      }
-      this.#highWaterMark = Math.max(this.#host.options.highWaterMarkBytes, stream.highWaterMark)
+  /** idle -> open, unless there is no stream to write to. False if the subscription has ended instead. */
+  #open(write: () => boolean): boolean {
+    try {
+      if (!write()) this.#leave('client')
+    } catch (error) {
+      // The request was answered in another way.
+      this.#refuse(error)
     }
+    this.#highWaterMark = Math.max(this.#host.options.highWaterMarkBytes, this.stream.highWaterMark)
     return !this.#isClosed()
   }
 
   #beginning(next: FollowedPage): Beginning {
     const { form, stream } = this
-    const open = this.#opening && { stream, resumed: isResumed(this.#opening, next) }
+    const open = this.#opening && { stream, resumed: this.#opening.isResumed(next) }
     return { form, channels: this.#names, open }
   }
 
@@ -311,9 +304,9 @@ export class StreamSubscription
   #begin(next: FollowedPage): void {
     if (this.#opening === undefined) return
     this.#opening.pause()
-    this.resumed = isResumed(this.#opening, next)
+    this.resumed = this.#opening.isResumed(next)
     this.#opening = undefined
-    this.#count(this.#selector, 1)
+    this.#selector.count(this, 1)
   }
 
   #report(opening: Opening | undefined, next: FollowedPage, gaps: readonly Gap[]): void {
@@ -326,12 +319,6 @@ export class StreamSubscription
 
   #hasHead(): boolean {
     return this.#opening === undefined || this.#opening.hasHead
-  }
-
-  #count(selector: ChannelSelector, change: 1 | -1): void {
-    selector.subscriptions += change
-    if (change === -1) selector.restricted.delete(this)
-    else if (this.guard !== undefined) selector.restricted.add(this)
   }
 
   // -- changes of its channels --
@@ -352,10 +339,10 @@ export class StreamSubscription
     // In one synchronous step: the new selector is read from the current position on.
     const old = this.#selector
     const catchUp = this.#catchUp ?? this.#demote(this.#host.tail.top)
-    this.#count(old, -1)
+    old.count(this, -1)
     this.#names = sharedNames(selector, names)
     this.#selector = selector
-    this.#count(selector, 1)
+    selector.count(this, 1)
     catchUp.select(selector)
     this.#host.broker.unsubscribe(old)
     this.#host.directory.release(old)
@@ -385,10 +372,4 @@ export class StreamSubscription
   closed(reason: CloseReason): void {
     this.#leave(reason)
   }
-}
-
-const COMMENT = Frame.of(':\n')
-
-function isResumed({ after }: Opening, { status }: FollowedPage): boolean {
-  return status === 'ok' && after !== ''
 }

@@ -20,7 +20,7 @@ export interface SubscriptionHost<Subscription> extends HubEnvironment {
   opened(subscription: Subscription, beginning: Beginning): void
   closed(subscription: Subscription, reason: CloseReason, wasOpen: boolean): void
   told(subscription: Subscription, gap: Gap): void
-  replayed(events: number): void
+  delivered(events: number): void
   lagging(subscription: Subscription): void
   /** `refusal`: the error that the caller gets for this failure. It is not reported again. */
   failed(error: unknown, context?: { refusal?: SseError }): void

@@ -195,7 +195,8 @@ serve({
   /** Clients that reconnect 200 events of a channel behind, until they are live. */
   async resume({ times }) {
     const { hub, broker } = log
-    const { epoch, seq } = broker.top()
+    const { upto } = await broker.read(undefined, { channels: [], patterns: [] }, { events: 1, bytes: 1 })
+    const { epoch, seq } = upto
     const after = `${epoch}.${(seq - 200 * CHANNELS).toString(36)}`
     const took = []
     for (let i = 0; i < times; i++) {
