@@ -13,7 +13,7 @@ import { PublishReader } from './publish-request.ts'
 import { queryValues } from './query.ts'
 import { isUnanswered, Refusals } from './refusals.ts'
 import { type ResolvedRouterOptions, type RouterOptions, resolveRouterOptions } from './router-options.ts'
-import { serveSubscription } from './subscribe.ts'
+import { requestedSnapshot, serveSubscription } from './subscribe.ts'
 
 type Handler = (req: Request, res: Response, next: NextFunction) => void
 
@@ -108,7 +108,9 @@ class Routes {
       const letsGo = (this.#streamOptions.letGo || stream.options.letGo) && !(asks && names.some(isPattern))
       const authorize = asks ? (letsGo ? denied : this.#permissions.authorize(req)) : undefined
       const form = envelope ? 'envelope' : 'plain'
-      const request = { form, rewind, info, until, authorize, admission, after: stream.lastEventId } as const
+      const snapshot = requestedSnapshot(stream)
+      const after = stream.lastEventId
+      const request = { form, rewind, snapshot, info, until, authorize, admission, after } as const
       await serveSubscription(this.#hub, stream, () => names, request)
       letRoutingGo(req)
       if (letsGo) stream.letGo()
