@@ -1,4 +1,4 @@
-import { type EphemeralEvent, type HandedOver, isEphemeral, isLoss } from '../broker/broker.ts'
+import { type EphemeralEvent, type HandedOver, isEphemeral, isLoss, type Loss } from '../broker/broker.ts'
 import type { StoredEvent } from '../broker/stored-event.ts'
 import { type Cursor, formatCursor, isAhead } from '../protocol/cursor.ts'
 import type { ChannelSelector, Wake } from './channel.ts'
@@ -160,9 +160,7 @@ export class Reader implements AsyncIterableIterator<Item> {
   async #wait(): Promise<void> {
     const previous = await new Promise<Cursor | undefined>((resolve) => {
       this.#wake = (previous, hits) => {
-        if (hits === undefined) return resolve(previous)
-        this.#hear(hits)
-        resolve(undefined)
+        resolve(hits !== undefined && this.#hear(hits) ? undefined : previous)
       }
       this.#selector.waiting.add(this.#wake)
     })
@@ -172,19 +170,27 @@ export class Reader implements AsyncIterableIterator<Item> {
     if (previous !== undefined && !isAhead(this.#follower.position!, previous)) this.#follower.moveTo(previous)
   }
 
-  /** Takes its part of a batch with ephemeral events, which no read has. It was complete up to that batch. */
-  #hear(hits: readonly HandedOver[]): void {
-    const { top } = this.#host.tail
-    const from = formatCursor(this.#follower.position!)
-    let at = this.#follower.position!
-    for (const item of hits) {
-      // A read of its own may have been ahead of the hub.
-      if (!isEphemeral(item) && isAhead(at, { epoch: top.epoch, seq: item.seq - 1 })) continue
-      if (!isEphemeral(item)) at = { epoch: top.epoch, seq: item.seq }
-      if (!isLoss(item)) this.#items.push(eventOf(item, formatCursor(at)))
-      else this.#items.push({ gap: true, reason: 'trimmed', channels: item.channels, from, to: formatCursor(at) })
+  /**
+   * Takes its part of a batch with ephemeral events, which no read has. Returns false if the rest of the batch cannot be
+   * taken at once: the reader is not at the end then.
+   */
+  #hear(hits: readonly HandedOver[]): boolean {
+    const { isAtEnd } = this.#follower
+    const next = isAtEnd ? undefined : this.#follower.recent()
+    const trimmed = next && (this.#snapshots?.trim(next) ?? next)
+    if (trimmed === undefined && !isAtEnd) return false
+    if (trimmed !== undefined && (!trimmed.page.end || this.#snapshots?.before(trimmed) !== undefined)) return false
+    const kept = trimmed?.page.items ?? []
+    let taken = 0
+    let position = formatCursor(this.#follower.position!)
+    for (const hit of hits) {
+      if (isEphemeral(hit)) this.#items.push(eventOf(hit, position))
+      else
+        while (kept[taken] !== undefined && kept[taken]!.seq <= hit.seq) position = this.#push(kept[taken++]!, trimmed!)
     }
-    if (!isAhead(at, top)) this.#follower.moveTo(top)
+    for (const item of kept.slice(taken)) this.#push(item, trimmed!)
+    if (trimmed !== undefined) this.#advance(trimmed)
+    return true
   }
 
   async #read(): Promise<void> {
@@ -225,13 +231,18 @@ export class Reader implements AsyncIterableIterator<Item> {
       const channels = this.#init.names
       this.#items.push({ gap: true, reason: status, channels, from: status === 'bad-cursor' ? null : from, to })
     }
-    for (const item of page.items) {
-      this.#items.push(
-        isLoss(item)
-          ? { gap: true, ...gapOf(item, page, from) }
-          : eventOf(item, formatCursor({ epoch: page.upto.epoch, seq: item.seq })),
-      )
-    }
+    for (const item of page.items) this.#push(item, next)
+    this.#advance(next)
+  }
+
+  /** Returns the position after the item. */
+  #push(item: StoredEvent | Loss, { page, from }: FollowedPage): string {
+    const id = formatCursor({ epoch: page.upto.epoch, seq: item.seq })
+    this.#items.push(isLoss(item) ? { gap: true, ...gapOf(item, page, from) } : eventOf(item, id))
+    return id
+  }
+
+  #advance(next: FollowedPage): void {
     this.#follower.advance(next)
     this.#snapshots?.advance(next)
   }
