@@ -45,6 +45,7 @@ const CODES = {
   ERR_SSE_PUBLISH_CLOSED: [403, 'Publishing is closed'],
   ERR_SSE_PUBLISH_FORBIDDEN: [403, 'Publishing refused'],
   ERR_SSE_PUBLISH_UNKNOWN: [503, 'Outcome unknown'],
+  ERR_SSE_QUERY: [400, 'Invalid query parameter'],
   ERR_SSE_REWIND: [400, 'Invalid rewind'],
   ERR_SSE_SUBSCRIBED: [500, 'Stream already subscribed'],
   ERR_SSE_SUBSCRIBE_FORBIDDEN: [403, 'Subscribing refused'],

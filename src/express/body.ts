@@ -64,6 +64,12 @@ export function dropBody(req: IncomingMessage): void {
   req.on('error', () => {}).resume()
 }
 
+/** Whether the request has a body that nothing has begun to read. */
+export function hasUnreadBody(req: IncomingMessage): boolean {
+  const { 'content-length': length, 'transfer-encoding': coding } = req.headers
+  return (coding !== undefined || (length !== undefined && length !== '0')) && !req.readableDidRead
+}
+
 function tooLarge(maxBytes: number): SseError {
   return new SseError('ERR_SSE_BODY_TOO_LARGE', `A body must have at most ${maxBytes} bytes (maxBodyBytes).`)
 }

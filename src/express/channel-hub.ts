@@ -169,6 +169,8 @@ export class ChannelHub<Channels extends ChannelMap = any> {
   snapshot(channels: ChannelName<Channels> | ChannelPattern, state: SnapshotFunction, options?: SnapshotOptions): void {
     const [name, ...more] = parseSelection(channels)
     if (more.length > 0) throw wrongOption('channels', 'a channel or a pattern', channels)
+    if (this.#hub.isEphemeral(name!))
+      throw wrongOption('channels', 'a channel that keeps events', `${name} (ephemeral)`)
     this.#hub.assertUnused(name!)
     this.#snapshots ??= new Snapshots(this.#hub)
     this.#snapshots.register(name!, state, options)

@@ -20,6 +20,11 @@ export class Permissions {
     this.#options = options
   }
 
+  /** Whether a hook decides on reading. */
+  get asks(): boolean {
+    return typeof this.#options.given.subscribe === 'function'
+  }
+
   /** The verdict of the hook. Throws a refusal as SseError, and a failure as it is. */
   async admit(req: Request, names: readonly string[]): Promise<{ until?: number; info?: unknown }> {
     const admitted = await this.#ask(req, names).catch((error) => {

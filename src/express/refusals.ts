@@ -25,6 +25,14 @@ export class Refusals {
     sendOverload(res, retryMs, overload)
   }
 
+  /** Answers a read without a stream. A failure that the request did not cause is 503: the client tries again. */
+  answerRead(req: Request, res: Response, next: NextFunction, error: unknown): void {
+    const isRefusal = isSseError(error) ? error.status !== 500 : clientStatusOf(error) !== undefined
+    if (!isRefusal || (isSseError(error) && error.code === 'ERR_SSE_BROKER_UNAVAILABLE')) this.#hub.failed(error)
+    const failure = 'The events could not be read. Try again later.'
+    this.answer(req, res, next, isRefusal ? error : new SseError('ERR_SSE_OVERLOADED', failure))
+  }
+
   /** Answers any other request. A failure that the request did not cause goes to `next`. */
   answer(req: Request, res: Response, next: NextFunction, error: unknown): void {
     dropBody(req)

@@ -4,8 +4,9 @@ import { covers, isPattern, parseChannelName, parseChannelOrPattern } from '../c
 import { isSseError, SseError } from '../errors.ts'
 import type { Hub } from '../hub/hub.ts'
 import { resolveSseOptions } from '../stream/options.ts'
-import { dropBody } from './body.ts'
+import { dropBody, hasUnreadBody } from './body.ts'
 import { answerOf, clientStatusOf } from './hooks.ts'
+import { JsonReads, prefersJson } from './json-read.ts'
 import { streamOf } from './middleware.ts'
 import { denied, Permissions } from './permissions.ts'
 import { inTurn } from './pipeline.ts'
@@ -71,6 +72,7 @@ class Routes {
   readonly #permissions: Permissions
   readonly #refusals: Refusals
   readonly #reader: PublishReader
+  readonly #jsonReads: JsonReads
   readonly #streamOptions
 
   constructor(hub: Hub, options: ResolvedRouterOptions) {
@@ -78,6 +80,7 @@ class Routes {
     this.#options = options
     this.#permissions = new Permissions(hub, options)
     this.#refusals = new Refusals(hub)
+    this.#jsonReads = new JsonReads(hub, this.#permissions, this.#refusals)
     const { clock, maxEventBytes } = hub.options
     const { maxBodyBytes, bodyTimeoutMs, letGo } = options
     this.#reader = new PublishReader({ maxBytes: maxBodyBytes, timeoutMs: bodyTimeoutMs, clock }, maxEventBytes)
@@ -90,21 +93,21 @@ class Routes {
     next: NextFunction,
     asked: (req: Request) => string[] | Promise<string[]>,
   ): Promise<void> => {
+    res.vary('Accept')
+    if (prefersJson(req)) return this.#jsonReads.serve(req, res, next, () => this.#names(req, asked))
     const stream = streamOf(req, res, this.#streamOptions)
     const admission = this.#hub.admissions.begin()
     try {
       if (!stream.accepted) {
         throw new SseError('ERR_SSE_NOT_ACCEPTABLE', 'A channel is an event stream; Accept excludes text/event-stream.')
       }
-      const names = [...new Set((await answerOf(this.#hub.options.clock, () => asked(req))).map(this.#parse))]
-      this.#hub.assertSelection(names)
-      for (const name of names) this.#assertServed(name)
+      const names = await this.#names(req, asked)
       const rewind = parseRewind(queryValues(req, 'rewind', 'ERR_SSE_REWIND'))
       const envelope = queryValues(req, 'envelope', 'ERR_SSE_CHANNEL_NAME').includes('1')
       const { until, info } = await this.#permissions.admit(req, names)
       // While a body is unread, Node does not report the end of the connection.
       if (hasUnreadBody(req)) dropBody(req)
-      const asks = typeof this.#options.given.subscribe === 'function'
+      const { asks } = this.#permissions
       const letsGo = (this.#streamOptions.letGo || stream.options.letGo) && !(asks && names.some(isPattern))
       const authorize = asks ? (letsGo ? denied : this.#permissions.authorize(req)) : undefined
       const form = envelope ? 'envelope' : 'plain'
@@ -119,6 +122,15 @@ class Routes {
     } finally {
       admission.end()
     }
+  }
+
+  /** The requested names, each once and served here. */
+  async #names(req: Request, asked: (req: Request) => string[] | Promise<string[]>): Promise<readonly string[]> {
+    const given = await answerOf(this.#hub.options.clock, () => asked(req))
+    const names = [...new Set(given.map(this.#parse))]
+    this.#hub.assertSelection(names)
+    for (const name of names) this.#assertServed(name)
+    return names
   }
 
   readonly post = async (
@@ -190,11 +202,6 @@ class Routes {
     if (this.#options.served === undefined || this.#options.served.some((entry) => covers(entry, name))) return
     throw new SseError('ERR_SSE_CHANNEL_UNKNOWN', `The router does not serve a channel ${name} (option \`channels\`).`)
   }
-}
-
-function hasUnreadBody(req: Request): boolean {
-  const { 'content-length': length, 'transfer-encoding': coding } = req.headers
-  return (coding !== undefined || (length !== undefined && length !== '0')) && !req.readableDidRead
 }
 
 /**

@@ -1,9 +1,9 @@
-import type { Page } from '../broker/broker.ts'
+import type { Page, PageLimit } from '../broker/broker.ts'
 import { type Cursor, formatCursor, isAhead, isSame, parseCursor } from '../protocol/cursor.ts'
 import type { ChannelSelector } from './channel.ts'
 import type { HubEnvironment } from './environment.ts'
 import type { Fault } from './notice.ts'
-import { PAGE } from './reads.ts'
+import { PAGE, REWIND } from './reads.ts'
 
 /** The request of a new subscriber. */
 export interface Start {
@@ -37,6 +37,8 @@ export class Follower {
   #selector: ChannelSelector
   /** Present until the first page was taken. */
   #start: Start | undefined
+  /** The maximum of each page; undefined = those of a stream. */
+  readonly #limit: PageLimit | undefined
   /** The subscriber is complete up to here; undefined = the end of the log at the first read. */
   #position: Cursor | undefined
   /**
@@ -51,16 +53,23 @@ export class Follower {
     selector: ChannelSelector,
     start: Start | undefined,
     position: Cursor | undefined,
+    limit?: PageLimit,
   ) {
+    this.#limit = limit
     this.#environment = environment
     this.#selector = selector
     this.#start = start
     this.#position = position
   }
 
-  /** For a new subscriber. */
-  static start(environment: Pick<HubEnvironment, 'tail' | 'reads'>, selector: ChannelSelector, start: Start): Follower {
-    return new Follower(environment, selector, start, parseCursor(start.after))
+  /** For a new subscriber. `limit`: the maximum of its pages. Default: that of streams. */
+  static start(
+    environment: Pick<HubEnvironment, 'tail' | 'reads'>,
+    selector: ChannelSelector,
+    start: Start,
+    limit?: PageLimit,
+  ): Follower {
+    return new Follower(environment, selector, start, parseCursor(start.after), limit)
   }
 
   /** For a subscriber that was live and is complete up to `position`. */
@@ -92,7 +101,7 @@ export class Follower {
   /** The next page from memory; undefined if memory does not reach back that far. */
   recent(): FollowedPage | undefined {
     if (!this.#reachedEnd) return undefined
-    const page = this.#environment.tail.read(this.#position!, this.#selector, PAGE)
+    const page = this.#environment.tail.read(this.#position!, this.#selector, this.#limit ?? PAGE)
     return page && this.#follow(page)
   }
 
@@ -104,11 +113,11 @@ export class Follower {
     let fault: Fault | undefined
     let page: Page | undefined
     if (this.#position !== undefined || rewind === 0) {
-      page = await reads.read(this.#position, selector, wanted)
+      page = await reads.read(this.#position, selector, this.#limit ?? PAGE, wanted)
       if (rewind > 0 && page?.status === 'unknown-epoch') fault = page.status
     }
     const isRewind = rewind > 0 && (this.#position === undefined || fault !== undefined)
-    if (isRewind && wanted()) page = await reads.latest(rewind, selector, wanted)
+    if (isRewind && wanted()) page = await reads.latest(rewind, selector, this.#limit ?? REWIND, wanted)
     if (page === undefined || !wanted()) return undefined
     this.#reachedEnd = page.end
     return this.#follow(page, fault, isRewind)

@@ -11,9 +11,10 @@ import { HandOver } from './hand-over.ts'
 import { LogTail } from './log-tail.ts'
 import { closedFrame, type Gap, positionFrame } from './notice.ts'
 import type { ResolvedHubOptions } from './options.ts'
+import { Poll, type PollAnswer, type PollRequest, revoked } from './poll.ts'
 import { assertBatch, Publisher, type PublishReceipt } from './publisher.ts'
 import { Pump } from './pump.ts'
-import { Reader, type ReaderHost } from './reader.ts'
+import { Reader, type ReaderHost, type Waiting } from './reader.ts'
 import { Reads } from './reads.ts'
 import { endEvenly, type HubCloseOptions, parseRetryRange, SHUTDOWN_RETRY_MS, within } from './shutdown.ts'
 import type { SnapshotSource } from './snapshot-source.ts'
@@ -38,7 +39,9 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   snapshots: SnapshotSource | undefined
   readonly pump: Pump
   readonly reads: Reads
-  readonly readers = new Set<Reader>()
+  readonly readers = new Set<Waiting>()
+  /** The reads without a stream that may be held. */
+  readonly #polls = new Set<Poll>()
   readonly admissions = new Admissions()
   readonly ready: Promise<void>
   readonly #publisher: Publisher
@@ -149,6 +152,40 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   }
 
   /**
+   * Reads without a stream. Rejects with a refusal as SseError, otherwise with the error of the broker or of a hook. A
+   * request that may be held counts as a stream.
+   */
+  async poll(request: PollRequest): Promise<PollAnswer> {
+    this.assertSelection(request.names)
+    this.assertOpen()
+    const isHeld = request.waitMs > 0
+    if (isHeld) this.assertRoom(request.address)
+    const poll = new Poll(this, request, this.#nextId())
+    if (isHeld) this.#hold(poll, request)
+    try {
+      const answer = await poll.answer()
+      if (request.admission.isRevoked(poll.subscription)) throw revoked()
+      this.#stats.delivered += answer.events.length
+      if (answer.gap !== undefined) this.#countGap(poll.subscription, answer.gap)
+      return answer
+    } finally {
+      if (isHeld) this.#letGo(poll, request)
+    }
+  }
+
+  #hold(poll: Poll, { address }: PollRequest): void {
+    this.#polls.add(poll)
+    this.readers.add(poll)
+    this.#subscriptions.hold(address)
+  }
+
+  #letGo(poll: Poll, { address }: PollRequest): void {
+    this.#polls.delete(poll)
+    this.readers.delete(poll)
+    this.#subscriptions.letGo(address)
+  }
+
+  /**
    * Closes the matching subscriptions, and those of requests whose hook has not answered yet. Returns the number that
    * are closed now.
    */
@@ -156,7 +193,9 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     const chosen = [...this.#subscriptions].filter((subscription) => matches(subscription))
     this.admissions.revoke(matches)
     for (const subscription of chosen) subscription.close('revoked')
-    return chosen.length
+    const polls = [...this.#polls].filter((poll) => matches(poll.subscription))
+    for (const poll of polls) poll.revoke()
+    return chosen.length + polls.length
   }
 
   /** Open subscriptions that receive a channel. */
@@ -251,6 +290,10 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   }
 
   told(subscription: StreamSubscription, gap: Gap): void {
+    this.#countGap(subscription, gap)
+  }
+
+  #countGap(subscription: Subscription, gap: Gap): void {
     this.#stats.gaps[gap.reason]++
     this.emit('gap', subscription, gap)
   }

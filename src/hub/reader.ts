@@ -38,9 +38,16 @@ export interface ChannelSnapshot<Data = unknown, Channel extends string = string
 
 type Item = ChannelEvent | ChannelGap | ChannelSnapshot
 
+/** A caller in this process that may wait at the end of the log. */
+export interface Waiting {
+  /** The position of the hub is uncertain: it was complete up to `previous`. */
+  suspect(previous: Cursor): void
+  end(): void
+}
+
 /** The part of a hub that its readers use. */
 export interface ReaderHost extends HubEnvironment {
-  readonly readers: Set<Reader>
+  readonly readers: Set<Waiting>
 }
 
 export interface ReaderInit extends Start {

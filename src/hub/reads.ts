@@ -30,20 +30,26 @@ export class Reads {
   }
 
   /** A page after `after`. Resolves with undefined if no caller wants it any longer. */
-  read(after: Cursor | undefined, selector: Selector, wanted: () => boolean): Promise<Page | undefined> {
-    const key = after === undefined ? '' : formatCursor(after)
-    return this.#share(key, selector, wanted, () => this.#read(after, selector))
+  read(
+    after: Cursor | undefined,
+    selector: Selector,
+    limit: PageLimit,
+    wanted: () => boolean,
+  ): Promise<Page | undefined> {
+    const key = `${after === undefined ? '' : formatCursor(after)} ${limit.events}`
+    return this.#share(key, selector, wanted, () => this.#read(after, selector, limit))
   }
 
   /** A log may have forgotten channels, and cannot exclude these: an ephemeral channel has lost nothing. */
-  async #read(after: Cursor | undefined, selector: Selector): Promise<Page> {
-    const page = await this.#broker.read(after, selector, PAGE)
+  async #read(after: Cursor | undefined, selector: Selector, limit: PageLimit): Promise<Page> {
+    const page = await this.#broker.read(after, selector, limit)
     return sieve(page, (name) => !this.#broker.isEphemeral?.(name))
   }
 
   /** The last `count` events of each channel. */
-  latest(count: number, selector: Selector, wanted: () => boolean): Promise<Page | undefined> {
-    return this.#share(`latest ${count}`, selector, wanted, () => this.#broker.latest(count, selector, REWIND))
+  latest(count: number, selector: Selector, limit: PageLimit, wanted: () => boolean): Promise<Page | undefined> {
+    const key = `latest ${count} ${limit.events}`
+    return this.#share(key, selector, wanted, () => this.#broker.latest(count, selector, limit))
   }
 
   #share(key: string, selector: Selector, wanted: () => boolean, read: () => Promise<Page>): Promise<Page | undefined> {

@@ -61,7 +61,7 @@ export function gapOf(loss: Loss, page: Page, from: string): Gap {
  * The event that stays is later than those it replaces, so a cut at any point resumes correctly, and no gap is
  * reported.
  */
-function conflate(items: Page['items']): readonly (StoredEvent | Loss)[] {
+export function conflate(items: Page['items']): readonly (StoredEvent | Loss)[] {
   const newest = new Map<string, StoredEvent>()
   for (const item of items) {
     if (!isLoss(item) && item.conflationKey !== undefined) newest.set(keyOf(item), item)

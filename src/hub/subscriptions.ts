@@ -7,6 +7,7 @@ import type { StreamSubscription } from './stream-subscription.ts'
 export class Subscriptions implements Iterable<StreamSubscription> {
   readonly #options: Pick<ResolvedHubOptions, 'maxStreams' | 'maxStreamsPerAddress'>
   readonly #all = new Set<StreamSubscription>()
+  #held = 0
   /** The number of streams for each address. */
   readonly #addresses = new Map<string, number>()
 
@@ -27,10 +28,21 @@ export class Subscriptions implements Iterable<StreamSubscription> {
     if (this.#all.delete(subscription)) this.#count(subscription.address, -1)
   }
 
+  /** A read without a stream that may be held takes the room of a stream. */
+  hold(address: string | undefined): void {
+    this.#held++
+    this.#count(address, 1)
+  }
+
+  letGo(address: string | undefined): void {
+    this.#held--
+    this.#count(address, -1)
+  }
+
   /** Throws ERR_SSE_OVERLOADED if there is no room for another stream. */
   assertRoom(address: string | undefined): void {
     const { maxStreams, maxStreamsPerAddress } = this.#options
-    const isFull = maxStreams > 0 && this.#all.size >= maxStreams
+    const isFull = maxStreams > 0 && this.#all.size + this.#held >= maxStreams
     const ofAddress = address === undefined ? 0 : (this.#addresses.get(address) ?? 0)
     if (!isFull && !(maxStreamsPerAddress > 0 && ofAddress >= maxStreamsPerAddress)) return
     const detail = isFull ? 'All streams are taken. Try again later.' : 'All streams of this address are taken.'

@@ -24,7 +24,8 @@ export function namesEventStream(req: IncomingMessage): boolean {
   return (parseAccept(req.headers.accept ?? '').get('text/event-stream') ?? 0) > 0
 }
 
-function parseAccept(accept: string): Map<string, number> {
+/** The media ranges of `Accept` with their weights. */
+export function parseAccept(accept: string): Map<string, number> {
   const ranges = new Map<string, number>()
   for (const range of accept.toLowerCase().split(',')) {
     const [type = '', ...parameters] = range.split(';').map((part) => part.trim())

@@ -27,7 +27,7 @@ it('the requests of the HTTP contract have the answers that follow them', async 
   for (const [i, { language, code }] of REQUESTS.entries()) {
     if (language !== 'sh') continue
     const next = REQUESTS[i + 1]!
-    const lines = code.replaceAll('localhost:3000', url).trim().split('\n')
+    const lines = code.replaceAll('localhost:3000', url).replaceAll('k3f9a2', epoch).trim().split('\n')
     for (const [j, line] of lines.entries()) {
       await vi.waitFor(() => expect(hub.stats().subscriptions).toBe(0), PATIENT)
       const isLast = j === lines.length - 1

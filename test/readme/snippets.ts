@@ -34,7 +34,11 @@ export const STATES = hub.take('Position, replay, gap and lag', 'mermaid')
 export const WALK = documentAt('src/README.md').take('The path of an event', 'mermaid')
 
 /** Requests to one server, in order: each `sh` with the output that follows it. */
-export const REQUESTS = express.takeAll('GET `/channels/:channel`', 'POST `/channels/:channel`')
+export const REQUESTS = express.takeAll(
+  'GET `/channels/:channel`',
+  'Reading without a stream',
+  'POST `/channels/:channel`',
+)
 
 /** Command lines for contributors. */
 export const CONTRIBUTORS = documents
