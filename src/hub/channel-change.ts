@@ -1,3 +1,4 @@
+import { type ChannelSelection, parseSelection } from '../channel-name.ts'
 import type { ChannelSelector } from './channel.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
 
@@ -12,35 +13,65 @@ export interface ChangingSubscription {
 }
 
 /** Returns the names after a change for those before it. */
-export type Change = (names: readonly string[]) => readonly string[]
+type Change = (names: readonly string[]) => readonly string[]
 
-/** Rejects, with nothing changed, for too few or too many names, and if the broker fails. */
-export async function changeChannels(
-  host: Pick<SubscriptionHost<never>, 'assertSelection' | 'broker' | 'directory'>,
-  subscription: ChangingSubscription,
-  change: Change,
-): Promise<void> {
-  const { broker, directory } = host
-  const before = subscription.channels
-  host.assertSelection(change(before))
-  // Events of a removed channel are delivered, or reported as lost, up to here.
-  if (before.some((name) => !change(before).includes(name))) await subscription.caughtUp()
-  if (subscription.state === 'closed') return
-  const names = change(subscription.channels)
-  if (isEqual(names, subscription.channels)) return
-  const selector = directory.acquire(names)
-  try {
-    await broker.subscribe(selector)
-  } catch (error) {
-    directory.release(selector)
-    throw error
+type Host = Pick<SubscriptionHost<never>, 'assertSelection' | 'broker' | 'directory'>
+
+/** The changes of the channels of one subscription, one after the other. */
+export class ChannelChanges {
+  readonly #host: Host
+  readonly #subscription: ChangingSubscription
+  /** Settles with the last change. */
+  #last: Promise<void>
+
+  /** `begun`: changes wait until it settles. */
+  constructor(host: Host, subscription: ChangingSubscription, begun: Promise<void> | undefined) {
+    this.#host = host
+    this.#subscription = subscription
+    this.#last = begun?.catch(() => {}) ?? Promise.resolve()
   }
-  if (subscription.state === 'closed') {
-    broker.unsubscribe(selector)
-    directory.release(selector)
-    return
+
+  async add(channels: ChannelSelection): Promise<void> {
+    const added = parseSelection(channels)
+    await this.#queue((names) => [...new Set([...names, ...added])])
   }
-  subscription.replaceChannels(names, selector)
+
+  async remove(channels: ChannelSelection): Promise<void> {
+    const removed = parseSelection(channels)
+    await this.#queue((names) => names.filter((name) => !removed.includes(name)))
+  }
+
+  #queue(change: Change): Promise<void> {
+    const changed = this.#last.then(() => this.#make(change))
+    this.#last = changed.catch(() => {})
+    return changed
+  }
+
+  /** Rejects, with nothing changed, for too few or too many names, and if the broker fails. */
+  async #make(change: Change): Promise<void> {
+    const { broker, directory } = this.#host
+    const subscription = this.#subscription
+    const before = subscription.channels
+    this.#host.assertSelection(change(before))
+    // Events of a removed channel are delivered, or reported as lost, up to here.
+    if (before.some((name) => !change(before).includes(name))) await subscription.caughtUp()
+    if (subscription.state === 'closed') return
+    const names = change(subscription.channels)
+    if (isEqual(names, subscription.channels)) return
+    const selector = directory.acquire(names)
+    try {
+      await broker.subscribe(selector)
+    } catch (error) {
+      directory.release(selector)
+      throw error
+    }
+    if (subscription.state === 'closed') {
+      broker.unsubscribe(selector)
+      directory.release(selector)
+      return
+    }
+    subscription.replaceChannels(names, selector)
+  }
 }
 
 /** The names as an array that all subscriptions with the same names in the same order share. */

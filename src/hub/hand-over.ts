@@ -1,5 +1,5 @@
 import { type BrokerListener, type HandedOver, isLoss, logged } from '../broker/broker.ts'
-import type { Cursor } from '../protocol/cursor.ts'
+import { type Cursor, isAhead } from '../protocol/cursor.ts'
 import { type FanOutResult, fanOut, placeLosses } from './fan-out.ts'
 import type { ReaderHost } from './reader.ts'
 import type { StreamSubscription } from './stream-subscription.ts'
@@ -9,7 +9,8 @@ import type { SubscriptionHost } from './subscription-host.ts'
 export class HandOver {
   readonly #host: SubscriptionHost<StreamSubscription> & ReaderHost
   readonly #subscriptions: Iterable<StreamSubscription>
-  readonly #parked = new Set<StreamSubscription>()
+  /** Complete subscriptions, each with a position that no batch has reached. */
+  readonly #parked = new Map<StreamSubscription, Cursor>()
   /** A batch is being written: changes of the rows, and third-party code, wait in `#afterwards`. */
   #fanning = false
   #afterwards: (() => void)[] = []
@@ -20,8 +21,8 @@ export class HandOver {
   }
 
   /** The subscription waits until a batch reaches its position. */
-  park(subscription: StreamSubscription): void {
-    this.#parked.add(subscription)
+  park(subscription: StreamSubscription, position: Cursor): void {
+    this.#parked.set(subscription, position)
   }
 
   unpark(subscription: StreamSubscription): void {
@@ -80,9 +81,8 @@ export class HandOver {
     for (const subscription of behind) this.#attempt(() => subscription.fallBehind())
     for (const subscription of undecided) this.#attempt(() => subscription.catchUpFrom(previous))
     for (const { subscription, channel } of unasked) this.#attempt(() => subscription.askFor(channel))
-    for (const subscription of this.#parked) {
-      const at = subscription.parkedAt
-      if (at !== undefined && at.epoch === top.epoch && at.seq > top.seq) continue
+    for (const [subscription, position] of this.#parked) {
+      if (isAhead(position, top)) continue
       this.#parked.delete(subscription)
       this.#attempt(() => subscription.catchUpFrom(top))
     }

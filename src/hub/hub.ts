@@ -307,8 +307,8 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     this.emit('lagging', subscription)
   }
 
-  park(subscription: StreamSubscription): void {
-    this.#handOver.park(subscription)
+  park(subscription: StreamSubscription, position: Cursor): void {
+    this.#handOver.park(subscription, position)
   }
 
   failed(error: unknown, context: { channel?: string | undefined; refusal?: SseError | undefined } = {}): void {

@@ -1,10 +1,10 @@
-import { type ChannelSelection, parseSelection } from '../channel-name.ts'
+import type { ChannelSelection } from '../channel-name.ts'
 import { type CloseReason, SseError } from '../errors.ts'
 import { type Cursor, formatCursor, isSame } from '../protocol/cursor.ts'
 import type { Frame, FrameForm } from '../protocol/frame.ts'
 import { type CatchingSubscription, CatchUp, type FramedSnapshots, type WrittenPage } from './catch-up.ts'
 import type { ChannelSelector, LiveSubscription } from './channel.ts'
-import { type ChangingSubscription, changeChannels, sharedNames } from './channel-change.ts'
+import { type ChangingSubscription, ChannelChanges, sharedNames } from './channel-change.ts'
 import { type Due, type DueSnapshots, dueSnapshots, gapBeside, type Taken } from './due-snapshots.ts'
 import type { FollowedPage } from './follower.ts'
 import type { Guard } from './guard.ts'
@@ -56,8 +56,8 @@ export class StreamSubscription
   readonly #permission: Permission | undefined
   /** Where channels have snapshots, and the subscriber wants them. */
   readonly snapshots: DueSnapshots | undefined
-  /** Settles with the last change of the channels. */
-  #changing: Promise<void> | undefined
+  /** Made with the first change of the channels. */
+  #changing: ChannelChanges | undefined
 
   constructor(host: SubscriptionHost<StreamSubscription>, stream: Subscriber, request: SubscribeRequest, id: string) {
     this.id = id
@@ -101,11 +101,16 @@ export class StreamSubscription
   }
 
   add(channels: ChannelSelection): Promise<void> {
-    return this.#change(channels, (names, added) => [...new Set([...names, ...added])])
+    return this.#changes().add(channels)
   }
 
   remove(channels: ChannelSelection): Promise<void> {
-    return this.#change(channels, (names, removed) => names.filter((name) => !removed.includes(name)))
+    return this.#changes().remove(channels)
+  }
+
+  #changes(): ChannelChanges {
+    this.#changing ??= new ChannelChanges(this.#host, this, this.#opening?.begun)
+    return this.#changing
   }
 
   close(reason: CloseReason = 'server'): void {
@@ -214,11 +219,6 @@ export class StreamSubscription
     return this.#selector.matches(channel) && this.guard?.admits(channel) !== false
   }
 
-  /** The position of a parked subscription, to compare with the hub's. */
-  get parkedAt(): Cursor | undefined {
-    return this.#catchUp?.isParked ? this.#catchUp.position : undefined
-  }
-
   /** live -> catching up. It is complete up to `position`. */
   #demote(position: Cursor): CatchUp {
     this.#selector.leave(this)
@@ -266,7 +266,7 @@ export class StreamSubscription
   }
 
   park(): void {
-    this.#host.park(this)
+    this.#host.park(this, this.#catchUp!.position!)
   }
 
   readFailed(error: unknown, forMs: number): void {
@@ -322,14 +322,6 @@ export class StreamSubscription
   }
 
   // -- changes of its channels --
-
-  async #change(channels: ChannelSelection, to: (names: readonly string[], changed: readonly string[]) => string[]) {
-    const changed = parseSelection(channels)
-    const before = this.#changing ?? this.#opening?.begun.catch(() => {}) ?? Promise.resolve()
-    const change = before.then(() => changeChannels(this.#host, this, (names) => to(names, changed)))
-    this.#changing = change.catch(() => {})
-    await change
-  }
 
   async caughtUp(): Promise<void> {
     while (this.#catchUp !== undefined && !this.#catchUp.isParked) await this.#catchUp.caughtUp()

@@ -1,4 +1,5 @@
 import type { CloseReason, SseError } from '../errors.ts'
+import type { Cursor } from '../protocol/cursor.ts'
 import type { Frame } from '../protocol/frame.ts'
 import type { HubEnvironment } from './environment.ts'
 import type { Gap } from './notice.ts'
@@ -13,7 +14,7 @@ export interface SubscriptionHost<Subscription> extends HubEnvironment {
   /** The last frame of a stream that ends for this reason. */
   farewell(reason: CloseReason): Frame | undefined
   /** The subscription waits until the position of the hub reaches its own. */
-  park(subscription: Subscription): void
+  park(subscription: Subscription, position: Cursor): void
   /** Calls `fn` now, or after the fan-out in progress: a row does not change in the middle of one. */
   betweenFanOuts(fn: () => void): void
 
