@@ -9,15 +9,20 @@ import type {
   OpenInfo,
   ReceivedEvent,
   ReceivedGap,
+  ReceivedList,
+  ReceivedSnapshot,
 } from './events.ts'
 import type { ConnectOptions } from './options.ts'
 import { validate } from './schema.ts'
 import type { Sink, Source } from './source.ts'
 import type { PositionStore } from './store.ts'
 
+/** The items of an iterator. */
+type ReceivedItem<Channels> = EventOf<Channels> | ReceivedGap | ReceivedSnapshot | ReceivedList
+
 /** A subscription to channels of a hub that reconnects until it has a reason to end. */
 // biome-ignore lint/suspicious/noExplicitAny: without a map every channel carries any data
-export interface Connection<Channels = any> extends AsyncIterable<EventOf<Channels> | ReceivedGap> {
+export interface Connection<Channels = any> extends AsyncIterable<ReceivedItem<Channels>> {
   readonly state: ConnectionState
   /** The position: everything up to this ID was delivered. `''` = none. */
   readonly lastEventId: string
@@ -130,7 +135,7 @@ export function connectionOf<Channels>(
     }
     for (const queue of queues) {
       if (!queue.items.length) queue.settled = before
-      if (type === 'event' || type === 'gap') queue.items.push([detail, position])
+      if (/^(event|gap|snapshot|list)$/.test(type)) queue.items.push([detail, position])
       // An end that the application requested delivers nothing more.
       if (end?.reason === 'closed' || end?.reason === 'aborted') queue.items.length = 0
     }
@@ -163,7 +168,7 @@ export function connectionOf<Channels>(
             if (end) return
             await change()
           }
-          yield queue.items[0]![0] as EventOf<Channels> | ReceivedGap
+          yield queue.items[0]![0] as ReceivedItem<Channels>
           // The consumer requests the next item, so it has finished this one.
           queue.settled = queue.items.shift()?.[1] ?? connection.lastEventId
           keep()

@@ -33,6 +33,30 @@ export interface ReceivedGap {
   readonly id: string
 }
 
+/** The state of a channel. It replaces all that is known of it. */
+export interface ReceivedSnapshot {
+  readonly snapshot: true
+  readonly channel: string
+  readonly event?: undefined
+  /** Null if the state was deleted. */
+  // biome-ignore lint/suspicious/noExplicitAny: a map of channels has the data of events, not of states
+  readonly data: any
+  /** The position of the connection. Of several snapshots only the last moves it. */
+  readonly id: string
+}
+
+/** The channels of a pattern that have state, before their snapshots. All others of the pattern have none. */
+export interface ReceivedList {
+  readonly list: true
+  readonly pattern: string
+  readonly channels: readonly string[]
+  readonly channel?: undefined
+  readonly event?: undefined
+  readonly data?: undefined
+  /** The position of the connection. */
+  readonly id: string
+}
+
 /** The first message of a hub on a stream. */
 export interface OpenInfo {
   readonly channels: readonly string[]
@@ -63,6 +87,8 @@ export interface ConnectionEvents<Channels> {
   /** Every published event, in the order of the log. */
   event: EventOf<Channels>
   gap: ReceivedGap
+  snapshot: ReceivedSnapshot
+  list: ReceivedList
   /** The hub has answered, for the first time or again. */
   open: OpenInfo
   /** The same, when the position was accepted. */

@@ -14,7 +14,7 @@ export interface HubStream {
  * counts.
  */
 export function typeOf({ event }: Block, hub: HubStream | undefined): string {
-  const known = /^hub\.(open|gap|finished|closed)$/.exec(event!)?.[1]
+  const known = /^hub\.(open|gap|list|snapshot|finished|closed)$/.exec(event!)?.[1]
   return known ?? (hub && event?.startsWith('hub.') ? 'position' : 'event')
 }
 
@@ -34,6 +34,8 @@ export function detailOf(type: string, { event, data }: Block, hub: HubStream | 
   if (type === 'open' && areChannels && value.heartbeatIntervalMs >= 0)
     return { ...value, resumed: value.resumed === true }
   if (type === 'gap' && areChannels && isText(value.reason) && isText(value.to)) return { ...value, gap: true }
-  if (type !== 'event' && type !== 'open' && type !== 'gap') return {}
+  if (type === 'list' && areChannels && isText(value.pattern)) return { ...value, list: true }
+  if (type === 'snapshot' && isText(value?.channel)) return { ...value, snapshot: true }
+  if (type === 'position') return {}
   throw new TypeError(`another shape: ${data.slice(0, 99)}`)
 }

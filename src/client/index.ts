@@ -10,6 +10,8 @@ export type {
   OpenInfo,
   ReceivedEvent,
   ReceivedGap,
+  ReceivedList,
+  ReceivedSnapshot,
 } from './events.ts'
 export type { ConnectOptions, PerAttempt, RetryOptions } from './options.ts'
 export type { SchemasOf, StandardSchema } from './schema.ts'

@@ -67,7 +67,17 @@ export type Told = { [K in keyof ConnectionEvents<Any>]: ConnectionEvents<Any>[K
 
 /** All events that a connection emits, by type. */
 export function told(connection: Connection<Any>): Told {
-  const all: Told = { event: [], gap: [], open: [], resumed: [], state: [], error: [], closed: [] }
+  const all: Told = {
+    event: [],
+    gap: [],
+    snapshot: [],
+    list: [],
+    open: [],
+    resumed: [],
+    state: [],
+    error: [],
+    closed: [],
+  }
   for (const type of Object.keys(all) as (keyof Told)[])
     connection.on(type, (detail) => all[type].push(detail as never))
   return all
