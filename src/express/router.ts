@@ -118,7 +118,7 @@ class Routes {
       letRoutingGo(req)
       if (letsGo) stream.letGo()
     } catch (error) {
-      this.#refusals.answerStream(req, res, next, error, stream.retryMs)
+      this.#refusals.answerStream(req, res, next, error, this.#hub.refusalRetryMs(stream))
     } finally {
       admission.end()
     }

@@ -40,7 +40,7 @@ export async function serveSubscription(
     if (res === undefined || stream.state !== 'idle' || res.headersSent) throw error
     if (error.code === 'ERR_SSE_BROKER_UNAVAILABLE') hub.failed(error)
     hub.emit('refused', { req: res.req, code: error.code, status: error.status })
-    if (isOverload(error)) sendOverload(res, stream.retryMs, error)
+    if (isOverload(error)) sendOverload(res, hub.refusalRetryMs(stream), error)
     else sendProblem(res, error)
     return hub.closedSubscription(request.info)
   }

@@ -226,15 +226,22 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     return this.#closing
   }
 
-  get closing(): boolean {
-    return this.#closing !== undefined
-  }
-
   /** Throws ERR_SSE_HUB_CLOSED after `close` was called. */
   assertOpen(): void {
     if (this.#closing !== undefined) {
-      throw new SseError('ERR_SSE_HUB_CLOSED', 'The hub is closing. Try again later.')
+      const headers = { 'Retry-After': `${Math.ceil(this.#shutdownRetryMs() / 1_000)}` }
+      throw new SseError('ERR_SSE_HUB_CLOSED', 'The hub is closing. Try again later.', { headers })
     }
+  }
+
+  /** The reconnection time for a stream that is refused: after `close` was called, one of its `retryMs`. */
+  refusalRetryMs(stream: { readonly retryMs: number }): number {
+    return this.#closing === undefined ? stream.retryMs : this.#shutdownRetryMs()
+  }
+
+  #shutdownRetryMs(): number {
+    const [least, most] = this.#retryMs
+    return randomReconnectionTime(least, most - least + 1)
   }
 
   /** Throws ERR_SSE_OVERLOADED if there is no room for another stream. */
@@ -272,8 +279,7 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   farewell(reason: CloseReason): Frame | undefined {
     if (reason === 'expired' || reason === 'revoked') return closedFrame(reason)
     if (reason !== 'shutdown') return undefined
-    const [least, most] = this.#retryMs
-    return closedFrame(reason, randomReconnectionTime(least, most - least + 1))
+    return closedFrame(reason, this.#shutdownRetryMs())
   }
 
   opened(subscription: StreamSubscription, beginning: Beginning): void {

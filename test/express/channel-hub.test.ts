@@ -3,7 +3,19 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { BrokerListener } from '../../src/broker/broker.ts'
 import { ChannelHub, memoryBroker, type PublishReceipt, SseError, sse } from '../../src/index.ts'
 import { manualClock } from '../../src/testing/index.ts'
-import { appWith, ask, brokerWith, EVENT_STREAM, flavours, makeHub, NOBODY, open, serve, until } from './support.ts'
+import {
+  appWith,
+  ask,
+  brokerWith,
+  EVENT_STREAM,
+  flavours,
+  makeHub,
+  NOBODY,
+  open,
+  post,
+  serve,
+  until,
+} from './support.ts'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -500,13 +512,25 @@ describe('close', () => {
     expect(hub.stats()).toMatchObject({ streams: 0, closes: { shutdown: 30 } })
   })
 
-  it('has the reconnection times that it is given', async () => {
+  it('sends the reconnection times that it is given, also to clients that come afterwards', async () => {
     const hub = makeHub()
-    const s = await open(appWith(five, hub), '/channels/a')
+    const app = express().use(sse())
+    app.use('/channels', hub.router({ channels: ['>'], publish: 'anyone' }))
+    app.get('/own', (_req, res) => void hub.subscribe(res.sse, 'a'))
+    const url = await serve(app)
+    const s = await open(url, '/channels/a')
     await s.next()
-    await hub.close({ retryMs: [700, 700], timeoutMs: 1_000 })
+    await hub.close({ retryMs: [61_500, 61_500], timeoutMs: 1_000 })
     await s.ended
-    expect(s.reconnectionTimeMs).toBe(700)
+    expect(s.reconnectionTimeMs).toBe(61_500)
+    for (const path of ['/channels/a', '/own']) {
+      const late = await open(url, path)
+      expect((await late.next()).data).toBe('{"reason":"overloaded"}')
+      await late.ended
+      expect(late.reconnectionTimeMs).toBe(61_500)
+    }
+    const refused = await post(url, '/channels/a', '1')
+    expect(refused).toMatchObject({ status: 503, headers: { 'retry-after': '62' } })
   })
 
   it.each([

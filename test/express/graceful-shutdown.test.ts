@@ -1,8 +1,16 @@
 import { once } from 'node:events'
 import { Agent, createServer, get } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import {
+  connect,
+  createServer as createHttp2Server,
+  createSecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from 'node:http2'
+import { type AddressInfo, connect as connectSocket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { gracefulShutdown } from '../../src/index.ts'
+import { cert, key } from '../support/certificate.ts'
 import { flavours, makeHub, open, until } from './support.ts'
 
 describe.each(flavours)('gracefulShutdown(), Express $version', ({ express, lib }) => {
@@ -56,5 +64,66 @@ describe.each(flavours)('gracefulShutdown(), Express $version', ({ express, lib 
   it('names a wrong argument', async () => {
     await expect(gracefulShutdown({} as never, makeHub(lib))).rejects.toThrow(/`server` must be a server/)
     await expect(gracefulShutdown(createServer(), {} as never)).rejects.toThrow(/`hub` must be a ChannelHub/)
+  })
+  it('resolves a second call only when the first one does, and forgets a call with a wrong option', async () => {
+    const hub = makeHub(lib)
+    const app = express()
+    let release = () => {}
+    app.get('/slow', (_req, res) => {
+      res.write('a')
+      release = () => void res.end()
+    })
+    const server = createServer(app).listen(0)
+    await once(server, 'listening')
+    await expect(gracefulShutdown(server, hub, { timeoutMs: -1 })).rejects.toThrow('`timeoutMs`')
+    expect(server.listening).toBe(true)
+    const agent = new Agent()
+    onTestFinished(() => agent.destroy())
+    const { port } = server.address() as AddressInfo
+    await new Promise((resolve) => get({ port, path: '/slow', agent }, (res) => resolve(res.resume())))
+    const order: string[] = []
+    const first = gracefulShutdown(server, hub).then(() => order.push('first'))
+    const second = gracefulShutdown(server, hub, { timeoutMs: 0 }).then(() => order.push('second'))
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    expect(order).toEqual([])
+    release()
+    await Promise.all([first, second])
+    expect(order).toEqual(['first', 'second'])
+    await gracefulShutdown(server, hub)
+  })
+
+  it('cuts an upgraded connection that has not ended in time', async () => {
+    const hub = makeHub(lib)
+    const server = createServer(express()).listen(0)
+    server.on('upgrade', (_req, socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n'))
+    await once(server, 'listening')
+    const client = connectSocket((server.address() as AddressInfo).port, '127.0.0.1')
+    client.on('error', () => {}).write('GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+    await once(client, 'data')
+    const cut = once(client, 'close')
+    await gracefulShutdown(server, hub, { timeoutMs: 50 })
+    await cut
+  })
+})
+
+describe.each([
+  ['without TLS', false],
+  ['with TLS', true],
+])('gracefulShutdown() of an HTTP/2 server %s', (_, isSecure) => {
+  it('cuts sessions that their clients keep open, and streams that do not end, after the time limit', async () => {
+    const hub = makeHub()
+    const server = isSecure ? createSecureServer({ key, cert }) : createHttp2Server()
+    server.on('request', (_req: Http2ServerRequest, res: Http2ServerResponse) => void res.write('a'))
+    server.listen(0)
+    await once(server, 'listening')
+    const url = `http${isSecure ? 's' : ''}://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const sessions = [0, 1].map(() => connect(url, { rejectUnauthorized: false }).on('error', () => {}))
+    await Promise.all(sessions.map((session) => once(session, 'connect')))
+    const closed = Promise.all(sessions.map((session) => once(session, 'close')))
+    const request = sessions[0]!.request({}).on('error', () => {})
+    await once(request, 'response')
+    await gracefulShutdown(server, hub, { timeoutMs: 50 })
+    await closed
+    expect(request.rstCode).not.toBe(0)
   })
 })
