@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { manualClock } from '../manual-clock.ts'
-import { ALL, type ContractIt, largeEvent, selector } from './rig.ts'
+import { ALL, type ContractIt, largeEvent, selector, withoutStart } from './rig.ts'
 
 /** The promises of `latest`. */
 export function latest(it: ContractIt): void {
@@ -33,7 +33,7 @@ export function latest(it: ContractIt): void {
     await log.append('a1')
     const end = await log.end()
     const page = await log.broker.latest(5, selector('quiet', 'quiet.*'), ALL)
-    assert.deepEqual(page, { status: 'ok', from: end, items: [], upto: end, end: true })
+    assert.deepEqual(withoutStart(page), { status: 'ok', from: end, items: [], upto: end, end: true })
   })
 
   it('latest over its limits keeps the newest events of all channels, at least one', async (open) => {

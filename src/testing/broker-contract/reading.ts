@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { ALL, type ContractIt, largeEvent, selector } from './rig.ts'
+import { ALL, type ContractIt, largeEvent, selector, withoutStart } from './rig.ts'
 
 /** The promises of `read` while the log has every event. */
 export function reading(it: ContractIt): void {
@@ -90,7 +90,7 @@ export function reading(it: ContractIt): void {
     await log.append('a1')
     const end = await log.end()
     const page = await log.broker.read({ epoch: end.epoch, seq: end.seq + 1_000 }, selector('a', '>'), ALL)
-    assert.deepEqual(page, { status: 'diverged', from: end, items: [], upto: end, end: true })
+    assert.deepEqual(withoutStart(page), { status: 'diverged', from: end, items: [], upto: end, end: true })
   })
 
   it('a position of an unknown log continues from the end', async (open) => {
@@ -102,6 +102,6 @@ export function reading(it: ContractIt): void {
       selector('a'),
       ALL,
     )
-    assert.deepEqual(page, { status: 'unknown-epoch', from: end, items: [], upto: end, end: true })
+    assert.deepEqual(withoutStart(page), { status: 'unknown-epoch', from: end, items: [], upto: end, end: true })
   })
 }

@@ -259,3 +259,8 @@ async function paged(after: Cursor, next: (from: Cursor) => Page | Promise<Page>
     from = page.upto
   }
 }
+
+/** A page without the start of its epoch, which is up to the broker. */
+export function withoutStart({ epochStart: _, ...page }: Page): Omit<Page, 'epochStart'> {
+  return page
+}
