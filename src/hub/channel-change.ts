@@ -1,11 +1,14 @@
 import { type ChannelSelection, parseSelection } from '../channel-name.ts'
 import type { ChannelSelector } from './channel.ts'
+import type { DueSnapshots } from './due-snapshots.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
 
 /** A subscription whose channels can change. */
 export interface ChangingSubscription {
   readonly channels: readonly string[]
   readonly state: string
+  /** Present where channels have snapshots: a change is complete when those of added channels are written. */
+  readonly snapshots: Pick<DueSnapshots, 'written'> | undefined
   /** Resolves when no event of its current channels is outstanding, or it is closed. */
   caughtUp(): Promise<void>
   /** Replaces the names and their selector, and releases the current ones. */
@@ -71,6 +74,7 @@ export class ChannelChanges {
       return
     }
     subscription.replaceChannels(names, selector)
+    await subscription.snapshots?.written(names)
   }
 }
 

@@ -50,6 +50,8 @@ export class DueSnapshots {
   #names: readonly string[]
   /** Whether any of its channels may have state. */
   #hasState: boolean
+  /** Resolvers of `written`. */
+  #onWritten: (() => void)[] = []
   /** Due with the next page, whatever it is. */
   #pending: Set<string>
   /** Everything from here on is good: the snapshots were written at this position. */
@@ -83,9 +85,17 @@ export class DueSnapshots {
     for (const name of this.#pending) if (!this.#names.includes(name)) this.#pending.delete(name)
   }
 
-  /** Whether the snapshot of this channel or pattern has not been written. */
-  isPending(names: readonly string[]): boolean {
-    return names.some((name) => this.#pending.has(name))
+  /** Resolves when the snapshots of these channels and patterns are written, or will not be. */
+  async written(names: readonly string[]): Promise<void> {
+    while (names.some((name) => this.#pending.has(name))) {
+      await new Promise<void>((resolve) => this.#onWritten.push(resolve))
+    }
+  }
+
+  /** The subscriber has left. */
+  stop(): void {
+    this.#pending.clear()
+    this.#settle()
   }
 
   /** The page without the events and losses that the state contains, and up to the first loss of a state channel. */
@@ -145,6 +155,7 @@ export class DueSnapshots {
   /** They were written: the subscriber is at `due.at`, with the state that they contain. */
   done(due: Due, { snapshots, listings }: Taken): void {
     for (const name of due.names) this.#pending.delete(name)
+    this.#settle()
     if (due.names === this.#names) this.#goodFrom = due.at
     for (const { channel, upto } of snapshots) this.#contained.set(channel, upto)
     this.#listings = [
@@ -158,6 +169,10 @@ export class DueSnapshots {
     this.#goodFrom ??= upto
     for (const [name, contained] of this.#contained) if (!isAhead(contained, upto)) this.#contained.delete(name)
     if (this.#listings.length > 0) this.#listings = this.#listings.filter((one) => isAhead(one.upto, upto))
+  }
+
+  #settle(): void {
+    for (const resolve of this.#onWritten.splice(0)) resolve()
   }
 
   #askable(): readonly string[] {

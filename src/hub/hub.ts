@@ -52,6 +52,8 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
   #count = 0
   #closing: Promise<void> | undefined
   #retryMs: readonly [number, number] = SHUTDOWN_RETRY_MS
+  /** `close` was given them. */
+  #hasRetryMs = false
   readonly #stats = emptyStats()
   /** Refusals whose causes were emitted: each failure is reported once. */
   readonly #reported = new WeakSet<object>()
@@ -222,21 +224,25 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
 
   /** See ChannelHub. */
   close({ timeoutMs, retryMs }: HubCloseOptions): Promise<void> {
-    this.#closing ??= this.#close(integerOption('timeoutMs', timeoutMs, 10_000, 0, 3_600_000), parseRetryRange(retryMs))
+    if (this.#closing === undefined) {
+      const time = integerOption('timeoutMs', timeoutMs, 10_000, 0, 3_600_000)
+      this.#retryMs = parseRetryRange(retryMs)
+      this.#hasRetryMs = retryMs !== undefined
+      this.#closing = this.#close(time)
+    }
     return this.#closing
   }
 
   /** Throws ERR_SSE_HUB_CLOSED after `close` was called. */
   assertOpen(): void {
-    if (this.#closing !== undefined) {
-      const headers = { 'Retry-After': `${Math.ceil(this.#shutdownRetryMs() / 1_000)}` }
-      throw new SseError('ERR_SSE_HUB_CLOSED', 'The hub is closing. Try again later.', { headers })
-    }
+    if (this.#closing === undefined) return
+    const headers = this.#hasRetryMs && { 'Retry-After': `${Math.ceil(this.#shutdownRetryMs() / 1_000)}` }
+    throw new SseError('ERR_SSE_HUB_CLOSED', 'The hub is closing. Try again later.', headers ? { headers } : {})
   }
 
-  /** The reconnection time for a stream that is refused: after `close` was called, one of its `retryMs`. */
+  /** The reconnection time for a stream that is refused: one of the `retryMs` that `close` was given. */
   refusalRetryMs(stream: { readonly retryMs: number }): number {
-    return this.#closing === undefined ? stream.retryMs : this.#shutdownRetryMs()
+    return this.#hasRetryMs ? this.#shutdownRetryMs() : stream.retryMs
   }
 
   #shutdownRetryMs(): number {
@@ -332,10 +338,9 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
     return `s${(++this.#count).toString(36)}`
   }
 
-  async #close(timeoutMs: number, retryMs: readonly [number, number]): Promise<void> {
+  async #close(timeoutMs: number): Promise<void> {
     const { clock } = this.options
     const start = clock.monotonic()
-    this.#retryMs = retryMs
     const left = () => Math.max(0, timeoutMs - (clock.monotonic() - start))
     // Accepted events are committed and written to every subscriber before any stream is ended.
     await within(this.#publisher.settled(), left(), clock)

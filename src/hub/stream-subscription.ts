@@ -168,6 +168,7 @@ export class StreamSubscription
     this.#catchUp = undefined
     this.#opening = undefined
     this.#permission?.stop()
+    this.snapshots?.stop()
     if (opening === undefined) selector.count(this, -1)
     directory.release(selector)
     this.#host.closed(this, reason, opening === undefined)
