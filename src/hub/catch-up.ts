@@ -249,7 +249,7 @@ export class CatchUp implements Catching {
   async #admit(channels: readonly string[]): Promise<readonly string[]> {
     const { guard } = this.#subscription
     if (guard === undefined) return channels
-    await guard.decide(channels)
+    await guard.decide(channels.filter((channel) => guard.admits(channel) === undefined))
     return channels.filter((channel) => guard.admits(channel) === true)
   }
 

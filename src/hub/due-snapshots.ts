@@ -1,6 +1,6 @@
 import { isLoss, type Loss, type Page } from '../broker/broker.ts'
 import { covers, isPattern } from '../channel-name.ts'
-import { type Cursor, formatCursor, isAhead } from '../protocol/cursor.ts'
+import { type Cursor, formatCursor, hasReached, isAhead } from '../protocol/cursor.ts'
 import type { ChannelSelector } from './channel.ts'
 import type { FollowedPage } from './follower.ts'
 import type { Gap } from './notice.ts'
@@ -14,8 +14,8 @@ export interface Due {
   readonly at: Cursor
   /** The snapshots must be good up to here: later than `at` with a rewind page only. */
   readonly upto: Cursor
-  /** Due because of losses in mid-stream, and not because of the position itself. */
-  readonly isLoss: boolean
+  /** The position itself, snapshots that were asked for, or losses in mid-stream. */
+  readonly why: 'position' | 'request' | 'loss'
 }
 
 /** Snapshots as they were taken. */
@@ -48,8 +48,6 @@ export class DueSnapshots {
   #selector: ChannelSelector
   /** Those of its channels and patterns that have state, and can be asked for it. */
   #names: readonly string[]
-  /** Whether any of its channels may have state. */
-  #hasState: boolean
   /** Resolvers of `written`. */
   #onWritten: (() => void)[] = []
   /** Due with the next page, whatever it is. */
@@ -66,7 +64,6 @@ export class DueSnapshots {
     this.#source = source
     this.#selector = selector
     this.#names = this.#askable()
-    this.#hasState = selector.names.some((name) => source.has(name))
     this.#pending = new Set(isDue ? this.#names : [])
   }
 
@@ -80,7 +77,6 @@ export class DueSnapshots {
     const before = new Set(this.#names)
     this.#selector = selector
     this.#names = this.#askable()
-    this.#hasState = selector.names.some((name) => this.#source.has(name))
     for (const name of this.#names) if (!before.has(name)) this.#pending.add(name)
     for (const name of this.#pending) if (!this.#names.includes(name)) this.#pending.delete(name)
   }
@@ -101,27 +97,28 @@ export class DueSnapshots {
   /** The page without the events and losses that the state contains, and up to the first loss of a state channel. */
   trim(next: FollowedPage): FollowedPage {
     const { page } = next
-    if (!this.#hasState) return next
-    const isAll = this.#contained.size === 0 && this.#listings.length === 0
-    const items = isAll ? page.items : page.items.flatMap((item) => this.#uncontained(item, page))
+    if (!this.#selector.hasState) return next
+    const isWhole = this.#contained.size === 0 && this.#listings.length === 0
+    const items = isWhole ? page.items : page.items.flatMap((item) => this.#uncontained(item, page))
     const at = items.findIndex((item) => isLoss(item) && this.#stateOf(item).length > 0)
     if (at > 0 && !this.#isUnusable(next)) return { ...next, page: upTo(page, items.slice(0, at)), isCut: true }
-    return { ...next, page: { ...page, items } }
+    // The same page is joined once for all of its readers.
+    return isWhole ? next : { ...next, page: { ...page, items } }
   }
 
   /** The snapshots that are due before a trimmed page; undefined if the page can be written. */
   before(next: FollowedPage): Due | undefined {
     const { page, isRewind } = next
-    if (!this.#hasState) return undefined
+    if (!this.#selector.hasState) return undefined
     const at = page.from
     const upto = isRewind ? page.upto : at
-    if (this.#isUnusable(next) && this.#names.length > 0) return { names: this.#names, at, upto, isLoss: false }
-    if (this.#pending.size > 0) return { names: [...this.#pending], at, upto, isLoss: false }
+    if (this.#isUnusable(next) && this.#names.length > 0) return { names: this.#names, at, upto, why: 'position' }
+    if (this.#pending.size > 0) return { names: [...this.#pending], at, upto, why: 'request' }
     const [first] = page.items
     if (first === undefined || !isLoss(first) || this.#stateOf(first).length === 0) return undefined
     const lost = { epoch: page.upto.epoch, seq: first.seq }
     const names = new Set(page.items.flatMap((item) => (isLoss(item) ? this.#stateOf(item) : [])))
-    return { names: [...names], at: lost, upto: lost, isLoss: true }
+    return { names: [...names], at: lost, upto: lost, why: 'loss' }
   }
 
   /** Takes what is due. `admit` decides on the listed channels. Rejects with the error of a function. */
@@ -156,7 +153,7 @@ export class DueSnapshots {
   done(due: Due, { snapshots, listings }: Taken): void {
     for (const name of due.names) this.#pending.delete(name)
     this.#settle()
-    if (due.names === this.#names) this.#goodFrom = due.at
+    if (due.why === 'position') this.#goodFrom = due.at
     for (const { channel, upto } of snapshots) this.#contained.set(channel, upto)
     this.#listings = [
       ...this.#listings.filter((one) => !listings.some(({ pattern }) => pattern === one.pattern)),
@@ -196,7 +193,8 @@ export class DueSnapshots {
   }
 
   #uncontained(item: Page['items'][number], { upto: { epoch } }: Page): Page['items'] {
-    const isUpTo = (contained: Cursor) => contained.epoch === epoch && item.seq <= contained.seq
+    const at = { epoch, seq: item.seq }
+    const isUpTo = (contained: Cursor) => hasReached(contained, at)
     const isContained = (name: string) => {
       const contained = this.#contained.get(name)
       if (contained !== undefined && isUpTo(contained)) return true
@@ -218,9 +216,9 @@ export function gapBeside(
   names: readonly string[],
   taken: Taken,
 ): Gap[] {
-  if (next.status === 'ok' && !due.isLoss) return []
+  if (next.status === 'ok' && due.why !== 'loss') return []
   const [first] = next.page.items
-  const missing = due.isLoss && first !== undefined && isLoss(first) ? first.channels : names
+  const missing = due.why === 'loss' && first !== undefined && isLoss(first) ? first.channels : names
   const channels = snapshots.uncovered(missing, taken)
   if (channels.length === 0) return []
   const reason = next.status === 'ok' ? 'trimmed' : next.status

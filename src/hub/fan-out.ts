@@ -2,6 +2,7 @@ import { type HandedOver, isEphemeral, isLoss, type Loss } from '../broker/broke
 import { type Cursor, formatCursor } from '../protocol/cursor.ts'
 import { Frame, type FrameForm } from '../protocol/frame.ts'
 import type { ChannelDirectory, ChannelSelector, LiveSubscription, Row } from './channel.ts'
+import type { Guard } from './guard.ts'
 import { type Gap, gapNotice } from './notice.ts'
 
 const FORMS: readonly FrameForm[] = ['plain', 'envelope']
@@ -108,8 +109,9 @@ function deliverGuarded(
   result: Result,
 ): void {
   const admitted: HandedOver[] = []
+  const guard = subscription.guard!
   for (const item of selector.hits) {
-    const part = isLoss(item) ? admittedLoss(item, subscription, selector) : subscription.guard!.admits(item.channel)
+    const part = isLoss(item) ? admittedLoss(item, guard, selector) : guard.admits(item.channel)
     if (part === undefined && isEphemeral(item)) {
       result.unasked.push({ subscription, channel: item.channel })
       continue
@@ -129,11 +131,11 @@ function deliverGuarded(
 }
 
 /** The loss without denied channels; false if no channel is left, undefined if one is undecided. */
-function admittedLoss(loss: Loss, subscription: LiveSubscription, selector: ChannelSelector): Loss | false | undefined {
+function admittedLoss(loss: Loss, guard: Guard, selector: ChannelSelector): Loss | false | undefined {
   const admitted: string[] = []
   for (const channel of loss.channels) {
     if (!selector.matches(channel)) continue
-    const admits = subscription.guard!.admits(channel)
+    const admits = guard.admits(channel)
     if (admits === undefined) return undefined
     if (admits) admitted.push(channel)
   }

@@ -1,5 +1,5 @@
 import type { Page, PageLimit } from '../broker/broker.ts'
-import { type Cursor, formatCursor, isAhead, isSame, parseCursor } from '../protocol/cursor.ts'
+import { type Cursor, formatCursor, hasReached, isAhead, parseCursor } from '../protocol/cursor.ts'
 import type { ChannelSelector } from './channel.ts'
 import type { HubEnvironment } from './environment.ts'
 import type { Fault } from './notice.ts'
@@ -90,7 +90,7 @@ export class Follower {
   /** Whether every event that was handed over has been read, without a hidden loss among them. */
   get isAtEnd(): boolean {
     const { top } = this.#environment.tail
-    return this.#reachedEnd && (isSame(this.#position!, top) || isAhead(this.#position!, top))
+    return this.#reachedEnd && hasReached(this.#position!, top)
   }
 
   /** Whether a read overtook the hub: the broker has not handed over every event up to the position yet. */

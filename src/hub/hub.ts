@@ -1,7 +1,7 @@
 import type { Broker, NewEvent, Selector } from '../broker/broker.ts'
 import { type CloseReason, SseError } from '../errors.ts'
 import { integerOption } from '../option.ts'
-import { type Cursor, formatCursor } from '../protocol/cursor.ts'
+import { type Cursor, formatCursor, isSame } from '../protocol/cursor.ts'
 import { randomReconnectionTime } from '../protocol/fields.ts'
 import type { Frame } from '../protocol/frame.ts'
 import { Admissions } from './admissions.ts'
@@ -276,10 +276,10 @@ export class Hub implements SubscriptionHost<StreamSubscription>, ReaderHost {
 
   positionFrame(): Frame {
     const cursor = this.tail.top
-    if (this.#position?.cursor.seq !== cursor.seq || this.#position.cursor.epoch !== cursor.epoch) {
+    if (this.#position === undefined || !isSame(this.#position.cursor, cursor)) {
       this.#position = { cursor, frame: positionFrame(formatCursor(cursor)) }
     }
-    return this.#position!.frame
+    return this.#position.frame
   }
 
   farewell(reason: CloseReason): Frame | undefined {

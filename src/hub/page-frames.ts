@@ -49,8 +49,8 @@ export function pageFrames(next: FollowedPage, of: Beginning): PageFrames {
 }
 
 /**
- * Snapshots with the lists of their patterns, and the notices before them. Only the last block has an id, the position of all of them: a cut before it
- * makes them due again.
+ * Snapshots with the lists of their patterns, and the notices before them. Only the last block has an id, the position
+ * of all of them: a cut before it makes them due again.
  */
 export function snapshotFrames(
   next: FollowedPage,

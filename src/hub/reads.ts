@@ -1,6 +1,7 @@
-import type { Broker, Page, PageLimit, Selector } from '../broker/broker.ts'
+import { type Broker, isLoss, type Page, type PageLimit, type Selector } from '../broker/broker.ts'
 import { type Cursor, formatCursor } from '../protocol/cursor.ts'
 import { sieve } from './guard.ts'
+import { Slots } from './slots.ts'
 
 /** The maximum of a page: small enough for one write to a peer of unknown speed. */
 export const PAGE: PageLimit = { events: 250, bytes: 65_536 }
@@ -22,8 +23,7 @@ interface Read {
 export class Reads {
   readonly #broker: Broker
   readonly #underWay = new WeakMap<Selector, Map<string, Read>>()
-  #inFlight = 0
-  readonly #queue: (() => void)[] = []
+  readonly #slots = new Slots(MAX_IN_FLIGHT)
 
   constructor(broker: Broker) {
     this.#broker = broker
@@ -43,6 +43,7 @@ export class Reads {
   /** A log may have forgotten channels, and cannot exclude these: an ephemeral channel has lost nothing. */
   async #read(after: Cursor | undefined, selector: Selector, limit: PageLimit): Promise<Page> {
     const page = await this.#broker.read(after, selector, limit)
+    if (!page.items.some(isLoss)) return page
     return sieve(page, (name) => !this.#broker.isEphemeral?.(name))
   }
 
@@ -64,26 +65,16 @@ export class Reads {
       return shared.page
     }
     const asked = [wanted]
-    const page = this.#turn(
-      () => (asked.some((still) => still()) ? read() : undefined),
-      // From here on the log may have grown beyond the page: a later caller needs a new read.
-      () => bySelector.delete(key),
-    )
+    const page = this.#slots.run(async () => {
+      try {
+        // The await is for both cases: the entry below must be there before it is deleted.
+        return await (asked.some((still) => still()) ? read() : undefined)
+      } finally {
+        // From here on the log may have grown beyond the page: a later caller needs a new read.
+        bySelector.delete(key)
+      }
+    })
     bySelector.set(key, { page, wanted: asked })
     return page
-  }
-
-  async #turn<T>(read: () => Promise<T> | undefined, done: () => void): Promise<T | undefined> {
-    if (this.#inFlight >= MAX_IN_FLIGHT) await new Promise<void>((resolve) => this.#queue.push(resolve))
-    else this.#inFlight++
-    try {
-      return await read()
-    } finally {
-      done()
-      // The next caller in the queue takes the place.
-      const next = this.#queue.shift()
-      if (next === undefined) this.#inFlight--
-      else next()
-    }
   }
 }

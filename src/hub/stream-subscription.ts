@@ -255,8 +255,12 @@ export class StreamSubscription
     const opening = this.#opening
     const gaps = gapBeside(next, due, this.snapshots!, this.#names, taken)
     const blocks = [...snapshotFrames(next, this.#beginning(next), due, taken, gaps)]
-    this.#begin(next)
-    return { blocks, report: () => this.#report(opening, next, gaps) }
+    const report = () => {
+      // Not before: a client that leaves in the middle of the blocks has not begun.
+      this.#begin(next)
+      this.#report(opening, next, gaps)
+    }
+    return { blocks, report }
   }
 
   goLive(): void {
@@ -301,7 +305,7 @@ export class StreamSubscription
     return { form, channels: this.#names, open }
   }
 
-  /** The first block is written, or about to be. */
+  /** The first block is written. */
   #begin(next: FollowedPage): void {
     if (this.#opening === undefined) return
     this.#opening.pause()

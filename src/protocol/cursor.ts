@@ -35,6 +35,11 @@ export function isAhead(one: Cursor, other: Cursor): boolean {
   return one.epoch === other.epoch && one.seq > other.seq
 }
 
+/** Whether `one` is at `other`, or at a later position in the same life of the log. */
+export function hasReached(one: Cursor, other: Cursor): boolean {
+  return one.epoch === other.epoch && one.seq >= other.seq
+}
+
 /** A name for a new life of a log: 62^6, so two of them are never the same in practice. */
 export function newEpoch(): string {
   let epoch = ''

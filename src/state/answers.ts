@@ -1,7 +1,8 @@
 import type { Broker } from '../broker/broker.ts'
 import type { Clock } from '../clock.ts'
+import { Slots } from '../hub/slots.ts'
 import { type Answer, channelSelector } from '../hub/snapshot-source.ts'
-import type { Cursor } from '../protocol/cursor.ts'
+import { type Cursor, hasReached } from '../protocol/cursor.ts'
 
 /** One call of a snapshot function. */
 interface Call {
@@ -31,8 +32,7 @@ export class Answers {
   readonly #clock: Clock
   readonly #call: (channel: string, upto: Cursor) => Promise<Answer>
   readonly #channels = new Map<string, Shared>()
-  #running = 0
-  readonly #queue: (() => void)[] = []
+  readonly #slots = new Slots(MAX_RUNNING)
 
   constructor(broker: Pick<Broker, 'read'>, clock: Clock, call: (channel: string, upto: Cursor) => Promise<Answer>) {
     this.#broker = broker
@@ -59,7 +59,7 @@ export class Answers {
     const shared = this.#shared(channel)
     const { running } = shared
     if (running === undefined) return this.#begin(channel, shared, maxAgeMs, undefined)
-    if (running.upto !== undefined && isReached(running.upto, at)) return running
+    if (running.upto !== undefined && hasReached(running.upto, at)) return running
     shared.waiting ??= this.#begin(channel, shared, maxAgeMs, running)
     return shared.waiting
   }
@@ -71,20 +71,19 @@ export class Answers {
         shared.waiting = undefined
         shared.running = call
       }
-      await this.#turn()
       try {
-        call.upto = await this.end(channel)
-        const answer = await this.#call(channel, call.upto)
+        const answer = await this.#slots.run(async () => {
+          call.upto = await this.end(channel)
+          return this.#call(channel, call.upto)
+        })
         if (maxAgeMs > 0) shared.last = { answer, time: this.#clock.monotonic() }
         return answer
       } finally {
-        this.#done()
         if (shared.running === call) shared.running = undefined
         this.#forget(channel, shared, maxAgeMs)
       }
     }
-    const call: Call = { upto: undefined, answer: Promise.reject() }
-    call.answer.catch(() => {})
+    const call = { upto: undefined } as Call
     call.answer = run()
     call.answer.catch(() => {})
     if (before === undefined) shared.running = call
@@ -104,7 +103,7 @@ export class Answers {
 
   async #isGood({ channel, upto }: Answer, at: Cursor): Promise<boolean> {
     if (upto.epoch !== at.epoch) return false
-    if (upto.seq >= at.seq) return true
+    if (hasReached(upto, at)) return true
     const { status, items, upto: searched, end } = await this.#broker.read(upto, channelSelector(channel), ONE_EVENT)
     if (status !== 'ok' || searched.epoch !== at.epoch) return false
     const [first] = items
@@ -119,19 +118,4 @@ export class Answers {
     }
     return shared
   }
-
-  async #turn(): Promise<void> {
-    if (this.#running >= MAX_RUNNING) await new Promise<void>((resolve) => this.#queue.push(resolve))
-    else this.#running++
-  }
-
-  #done(): void {
-    const next = this.#queue.shift()
-    if (next === undefined) this.#running--
-    else next()
-  }
-}
-
-function isReached(upto: Cursor, at: Cursor): boolean {
-  return upto.epoch === at.epoch && upto.seq >= at.seq
 }

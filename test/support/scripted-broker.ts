@@ -127,7 +127,7 @@ export class ScriptedBroker implements Broker {
   }
 
   /** Another node takes over with an older copy of the log: its last `lost` events never were. */
-  failOver(lost: number, epoch: string): void {
+  failOver(lost: number, epoch: string, by: 'suspect' | 'events' = 'suspect'): void {
     const end = Math.max(this.#epochStart, this.#seq - lost)
     while (this.log.length > 0 && this.log.at(-1)!.event.seq > end) this.log.pop()
     this.#ends.set(this.epoch, end)
@@ -136,7 +136,8 @@ export class ScriptedBroker implements Broker {
     this.#seq = end
     this.#handed = end
     for (const read of this.#reads) read.page = undefined
-    this.#listener!.suspect(this.top)
+    if (by === 'events') this.#listener!.events([], this.top)
+    else this.#listener!.suspect(this.top)
   }
 
   /** The log deletes the oldest kept event of a channel. */
