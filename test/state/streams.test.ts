@@ -19,7 +19,7 @@ function withState(broker: ConstructorParameters<typeof Hub>[0]): void {
   const snapshots = new Snapshots(hub)
   snapshots.register('s', () => ++calls, { maxAgeMs: 0 })
   snapshots.register('t', () => 'large', { maxAgeMs: 0 })
-  snapshots.register('held', () => new Promise((resolve) => (release = () => resolve('state'))))
+  snapshots.register('held', () => new Promise((resolve) => (release = () => resolve('state'))), {})
   hub.snapshots = snapshots
 }
 const turns = async () => {
