@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { connect } from 'node:net'
 import type { ErrorRequestHandler, Request } from 'express'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { pattern } from '../../src/channel-name.ts'
 import { manualClock } from '../../src/testing/index.ts'
 import { uncaught } from '../support/uncaught.ts'
@@ -90,6 +90,35 @@ describe.each(flavours)('a stranger, Express $version', (flavour) => {
     // The next one is served when the one before it has ended.
     hub.disconnect(() => true)
     await until(() => text.split('event: hub.open').length === 3 && hub.stats().subscriptions === 1)
+  })
+
+  it('sends thousands of requests ahead: only those of one read wait, and each is answered in its turn', async () => {
+    const hub = makeHub(lib)
+    const app = express()
+    let received = 0
+    app.use((_req, _res, next) => {
+      received++
+      next()
+    })
+    app.use('/channels', hub.router({ channels: ['>'], publish: 'anyone' }))
+    const socket = connect(Number(new URL(await serve(app)).port), '127.0.0.1')
+    onTestFinished(() => void socket.destroy())
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += chunk
+    })
+    const padding = `X-Padding: ${'x'.repeat(900)}\r\n`
+    const publish = `POST /channels/a HTTP/1.1\r\nHost: t\r\n${padding}Content-Type: text/plain\r\nContent-Length: 1\r\n\r\n1`
+    socket.write(publish.repeat(300))
+    await vi.waitUntil(() => text.split('localSubscribers').length > 300, { timeout: 20_000, interval: 20 })
+    expect(received).toBe(300)
+    socket.write(`GET /channels/a HTTP/1.1\r\nHost: t\r\n${padding}\r\n`.repeat(300))
+    await until(() => text.includes('hub.open'))
+    for (let i = 0; i < 20; i++) await turn()
+    // One read has 64 KiB at most, and a part of the next request.
+    expect(received).toBeLessThan(300 + 2 * 66)
+    hub.disconnect(() => true)
+    await until(() => text.split('event: hub.open').length === 3)
   })
 
   it('is answered 500 when a hook fails with a URIError', async () => {
