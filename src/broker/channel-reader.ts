@@ -51,20 +51,3 @@ function indexAfter({ kept, head }: ChannelLog, after: number): number {
   if (oldest === undefined || oldest.event.seq > after) return head
   return firstAfter(kept, head, after, (one) => one!.event.seq)
 }
-
-/** One loss: of a channel that is not remembered, or of a pattern. */
-export class Lost implements Series<never> {
-  readonly name: string
-  readonly seq: number
-  readonly event = undefined
-  readonly bytes = 0
-
-  constructor(name: string, seq: number) {
-    this.name = name
-    this.seq = seq
-  }
-
-  advance(): boolean {
-    return false
-  }
-}

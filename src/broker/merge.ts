@@ -14,6 +14,23 @@ export interface Series<T> {
   advance(): boolean
 }
 
+/** One loss: of a forgotten channel, or of a pattern. Nothing else is known of it. */
+export class Lost implements Series<never> {
+  readonly name: string
+  readonly seq: number
+  readonly event = undefined
+  readonly bytes = 0
+
+  constructor(name: string, seq: number) {
+    this.name = name
+    this.seq = seq
+  }
+
+  advance(): boolean {
+    return false
+  }
+}
+
 /** A page of items and the position that it reaches. The broker adds the other fields of a `Page`. */
 export interface Merged<T> {
   readonly items: readonly (T | Loss)[]

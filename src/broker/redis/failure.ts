@@ -1,7 +1,7 @@
 import { SseError } from '../../errors.ts'
+import { LogProblem, unavailableError, unknownOutcomeError } from '../failure.ts'
 
-/** A problem that the operator must fix. The message may reach clients, so it contains no address. */
-export class LogProblem extends Error {}
+export { LogProblem }
 
 /** A link ended before it answered. */
 export class LinkEnded extends Error {
@@ -53,13 +53,12 @@ function isScriptError(error: unknown): boolean {
 
 /** The broker cannot perform the request, and nothing was kept. */
 export function unavailable(error: unknown): SseError {
-  return new SseError('ERR_SSE_BROKER_UNAVAILABLE', meaningOf(error), { cause: error })
+  return unavailableError(meaningOf(error), error)
 }
 
 /** The outcome of a publish is unknown. */
 export function unknown(error: unknown): SseError {
-  const detail = `${meaningOf(error)} The event may have been kept or not: publish it again with the same key.`
-  return new SseError('ERR_SSE_PUBLISH_UNKNOWN', detail, { cause: error })
+  return unknownOutcomeError(meaningOf(error), error)
 }
 
 function meaningOf(error: unknown): string {

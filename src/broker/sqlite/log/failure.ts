@@ -1,8 +1,8 @@
 import { SseError } from '../../../errors.ts'
+import { LogProblem, unavailableError, unknownOutcomeError } from '../../failure.ts'
 import { DriverMissing, sqliteCode } from './driver.ts'
 
-/** A problem that the operator must fix. The message may reach clients, so it contains no path. */
-export class LogProblem extends Error {}
+export { LogProblem }
 
 /** Each result code in words for the operator. Without a path, because a detail may reach clients. */
 const MEANINGS: Record<string, string> = {
@@ -18,13 +18,12 @@ const MEANINGS: Record<string, string> = {
 
 /** The broker cannot perform the request, and nothing was kept. */
 export function unavailable(error: unknown): SseError {
-  return new SseError('ERR_SSE_BROKER_UNAVAILABLE', meaningOf(error), { cause: error })
+  return unavailableError(meaningOf(error), error)
 }
 
 /** The outcome of a publish is unknown. */
 export function unknown(error: unknown): SseError {
-  const detail = `${meaningOf(error)} The event may have been kept or not: publish it again with the same key.`
-  return new SseError('ERR_SSE_PUBLISH_UNKNOWN', detail, { cause: error })
+  return unknownOutcomeError(meaningOf(error), error)
 }
 
 function meaningOf(error: unknown): string {

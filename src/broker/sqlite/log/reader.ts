@@ -1,19 +1,11 @@
 import { covers } from '../../../channel-name.ts'
 import type { Cursor } from '../../../protocol/cursor.ts'
 import type { Loss, PageLimit } from '../../broker.ts'
-import { mergePage, type Series } from '../../merge.ts'
+import { Lost, mergePage, type Series } from '../../merge.ts'
 import type { ResolvedHistoryOptions } from '../../retention.ts'
 import { type Connection, fromColumn } from './driver.ts'
 import type { EventRow, Names, PageRows } from './page-rows.ts'
-import {
-  ChannelEvents,
-  type ChannelRow,
-  ChannelSeries,
-  Deleted,
-  type EventPlace,
-  finder,
-  LostSeries,
-} from './series.ts'
+import { ChannelEvents, type ChannelRow, ChannelSeries, Deleted, type EventPlace, finder } from './series.ts'
 
 /** The literal prefix of all channels that a pattern matches. */
 const LITERAL = /^(?:[^*>.]+\.)*/
@@ -151,13 +143,13 @@ export class LogReader {
   }
 
   /** The losses of channels that are not remembered. */
-  #lossesAfter(after: number, selector: Names): LostSeries[] {
+  #lossesAfter(after: number, selector: Names): Lost[] {
     const floors = this.#statements.floors.all(after) as unknown as { name: string; floor: number }[]
     if (floors.length === 0) return []
     const isUnknown = (channel: string) => this.#statements.channel.get(channel) === undefined
     return [...selector.patterns, ...selector.channels.filter(isUnknown)].flatMap((asked) => {
       const own = floors.filter(({ name }) => this.#history.mayHave(asked, name === '' ? undefined : name))
-      return own.length === 0 ? [] : [new LostSeries(asked, Math.max(...own.map(({ floor }) => floor)))]
+      return own.length === 0 ? [] : [new Lost(asked, Math.max(...own.map(({ floor }) => floor)))]
     })
   }
 

@@ -182,23 +182,6 @@ export class ChannelSeries implements Series<EventPlace> {
   }
 }
 
-/** A forgotten channel, or a pattern: it may have lost events, and nothing else is known. */
-export class LostSeries implements Series<never> {
-  readonly name: string
-  readonly seq: number
-  readonly event = undefined
-  readonly bytes = 0
-
-  constructor(name: string, seq: number) {
-    this.name = name
-    this.seq = seq
-  }
-
-  advance(): boolean {
-    return false
-  }
-}
-
 /** Returns a function that finds the place of an event by its `seq`. */
 export function finder(db: Connection): (seq: number) => EventPlace | undefined {
   const statement = db.prepare(
