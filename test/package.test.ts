@@ -133,6 +133,7 @@ ${load('{ openStream, manualClock }', 'express-sse-hub/testing')}
 ${load('{ sqliteBroker }', 'express-sse-hub/sqlite')}
 ${load('{ redisBroker }', 'express-sse-hub/redis')}
 ${load('{ connect }', 'express-sse-hub/client')}
+${load('{ withPolling }', 'express-sse-hub/client/polling')}
 ${load('{ connectShared }', 'express-sse-hub/client/shared')}
 
 async function main() {
@@ -178,6 +179,7 @@ async function main() {
   }
   strictEqual((await connection.closed).reason, 'closed')
   strictEqual(typeof connectShared, 'function')
+  strictEqual(typeof withPolling, 'function')
 
   const one = await openStream(url, '/one')
   strictEqual((await one.next()).json().one, 1)
@@ -348,6 +350,7 @@ import express from 'express'
 import { ChannelHub, eventStream, isSseError, memoryBroker, problemHandler, sse } from 'express-sse-hub'
 import type { Broker, EventStream, HubStats, RouterOptions, SseErrorCode, SseOptions, Subscription } from 'express-sse-hub'
 import { connect, type Connection } from 'express-sse-hub/client'
+import { withPolling } from 'express-sse-hub/client/polling'
 import { connectShared } from 'express-sse-hub/client/shared'
 import { manualClock, openStream } from 'express-sse-hub/testing'
 import { redisBroker, type RedisBroker } from 'express-sse-hub/redis'
@@ -379,7 +382,7 @@ connection.on('event', ({ data }) => console.log(data.title))
 const stats: HubStats = hub.stats()
 hub.on('refused', ({ code }) => void (code satisfies SseErrorCode))
 const routerOptions: RouterOptions = { channels: undefined }
-export { connectShared, stats, routerOptions, eventStream, isSseError, openStream }
+export { connectShared, withPolling, stats, routerOptions, eventStream, isSseError, openStream }
 `
 
 describe('a strict TypeScript application that has installed it', () => {

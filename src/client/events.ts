@@ -65,6 +65,8 @@ export interface OpenInfo {
   readonly heartbeatIntervalMs: number
   /** Whether the events of the stream name their channel. */
   readonly envelope?: boolean
+  /** Whether the client polls instead of holding a stream: see `withPolling()`. */
+  readonly polling?: boolean
   /** With `rewind`: the number of kept events that come first, and whether a channel had earlier ones. */
   readonly rewind?: { readonly events: number; readonly earlier: boolean }
   /** The position before the events that follow. */

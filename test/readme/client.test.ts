@@ -29,7 +29,7 @@ it('the READMEs connect with the client', async () => {
   ])
   for (const connection of connections) connection.close()
   await ended
-  expect(called.say.mock.calls.flat()).toEqual(['connecting', 'open', 'closed', 'closed'])
+  expect(called.say.mock.calls.flat().sort()).toEqual(['closed', 'closed', 'connecting', 'open', 'streaming'])
   const { sessionStorage } = globalThis as unknown as { sessionStorage: object }
   expect(Object.keys(sessionStorage)).toEqual(['express-sse-hub:board'])
   vi.unstubAllGlobals()

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import * as sqlite from '../../src/broker/sqlite/index.ts'
 import * as client from '../../src/client/index.ts'
+import * as polling from '../../src/client/polling.ts'
 import * as shared from '../../src/client/shared.ts'
 import * as library from '../../src/index.ts'
 import * as testing from '../../src/testing/index.ts'
@@ -56,6 +57,7 @@ describe('the tables of members', () => {
     ['SourceOptions', 'client/options.ts', ...CLIENT_OPTIONS],
     ['ConnectOptions<Channels = any> extends SourceOptions', 'client/options.ts', ...CLIENT_OPTIONS],
     ['RetryOptions', 'client/options.ts', ...CLIENT_OPTIONS],
+    ['PollingOptions', 'client/polling.ts', 'src/client/README.md', 'Proxies that hold streams back'],
     ['ConnectionEvents<Channels>', 'client/events.ts', ...CONNECT],
   ])('name every member of %s', (type, file, path, heading) => {
     const source = sourceOf(file)
@@ -70,7 +72,7 @@ describe('the tables of members', () => {
   })
 
   it('name every export of every entry point', () => {
-    const exported = [library, testing, sqlite, client, shared].flatMap((entry) => Object.keys(entry))
+    const exported = [library, testing, sqlite, client, polling, shared].flatMap((entry) => Object.keys(entry))
     const text = documents.map(({ text }) => text).join('\n')
     expect(exported.filter((name) => !new RegExp(`\`(new )?${name}\\b`).test(text))).toEqual([])
     expect(Object.keys(testing).sort()).toEqual(['brokerContract', 'manualClock', 'openStream'])

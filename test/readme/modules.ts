@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './documents.ts'
-import { CLIENT, DURABLE, ITERATOR, PAGE, PIECES, SERVER, SHARED, SQLITE, TESTING } from './snippets.ts'
+import { CLIENT, DURABLE, ITERATOR, PAGE, PIECES, POLLING, SERVER, SHARED, SQLITE, TESTING } from './snippets.ts'
 
 // The snippets as modules in a folder, so that they can be compiled and imported.
 
@@ -59,7 +59,7 @@ function testingModule(): string {
 
 /** The snippets of the client as one page: each relies on the one before it. */
 function clientModule(): string {
-  const client = [CLIENT, SHARED, ITERATOR].join('\n')
+  const client = [CLIENT, SHARED, POLLING, ITERATOR].join('\n')
   const imports = client.match(/^import .*$/gm)!.join('\n')
   return `${imports}
 interface Page {
@@ -75,7 +75,7 @@ export default async function ({ url, user, console, refetch, show, say, given }
 ${client
   .replace(/^import .*$/gm, '')
   .replaceAll("'/channels'", 'url')
-  .replace('for await', 'given([connection, shared])\nfor await')}
+  .replace('for await', 'given([connection, shared, patient])\nfor await')}
 }
 `
 }
@@ -117,6 +117,7 @@ export class ModuleFolder {
   write(file: string, code: string): void {
     const sources = code
       .replaceAll("'express-sse-hub/testing'", "'../../../src/testing/index.ts'")
+      .replaceAll("'express-sse-hub/client/polling'", "'../../../src/client/polling.ts'")
       .replaceAll("'express-sse-hub/client/shared'", "'../../../src/client/shared.ts'")
       .replaceAll("'express-sse-hub/client'", "'../../../src/client/index.ts'")
       .replaceAll("'express-sse-hub/sqlite'", "'../../../src/broker/sqlite/index.ts'")
