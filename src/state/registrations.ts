@@ -52,10 +52,6 @@ export class Registrations {
     else this.#exact.set(name, registration)
   }
 
-  get isEmpty(): boolean {
-    return this.#exact.size === 0 && this.#patterns.length === 0
-  }
-
   /** The registration of a channel. */
   of(channel: string): Registration | undefined {
     return this.#exact.get(channel) ?? this.#patterns.find(({ name }) => covers(name, channel))
