@@ -128,6 +128,25 @@ describe('tabs that share a connection', () => {
     expect(hub.stats().streams).toBe(1)
   })
 
+  it('receive the state of a channel that the leader was sent in place of a gap', async () => {
+    const { hub, url, proxy } = await rig({ broker: memoryBroker({ history: { maxEvents: 2 } }) })
+    const state = { sent: 0 }
+    hub.snapshot('board', () => ({ ...state }))
+    const tabs = upTo(3).map(() => open(url))
+    const states = tabs.map((tab) => {
+      const received: unknown[] = []
+      tab.on('snapshot', ({ data }) => void received.push(data))
+      return received
+    })
+    await until(() => tabs.every(({ state }) => state === 'open'))
+    proxy.cut()
+    for (state.sent = 1; state.sent < 6; state.sent++) await hub.publish('board', state.sent)
+    await until(() => states.every((received) => received.some((one) => (one as typeof state).sent === 6)))
+    await hub.publish('board', 'after')
+    await until(() => tabs.every((tab) => data(tab).at(-1) === 'after'))
+    await until(() => hub.stats().streams === 1)
+  })
+
   it('have one, and each hears every event once and in order', async () => {
     const { hub, url, proxy } = await rig()
     const tabs = upTo(10).map(() => open(url))

@@ -3,7 +3,7 @@ import type { PerAttempt, SourceOptions } from '../options.ts'
 import { httpSource, type Sink, type Source, type SourceEvents } from '../source.ts'
 import { watchPage } from '../wake.ts'
 import { contend, type Leadership, type LockManager } from './leadership.ts'
-import { isMessage, type Message, portable, revived, type Told } from './message.ts'
+import { isContent, isMessage, type Message, portable, revived, type Told } from './message.ts'
 
 // Tabs that share one connection are a group. The tab with the lock is the leader: it has the connection, and passes on
 // all its events. These rules keep the order, and prevent losses and repetitions:
@@ -128,7 +128,7 @@ export function memberSource(
         if (ownSource !== mine) return
         if (type === 'closed') return end((detail as ConnectionEnd).reason, (detail as ConnectionEnd).error)
         position = next ?? position
-        if (next && (type === 'event' || type === 'gap')) last = next
+        if (next && isContent(type)) last = next
         await sink(type, detail, next)
         rejoin()
       },
@@ -175,7 +175,7 @@ export function memberSource(
       },
     )
     function tell(type: keyof SourceEvents | 'sync', detail: unknown, next: string): void {
-      if (type === 'event' || type === 'gap') lastTold = next
+      if (isContent(type)) lastTold = next
       post({ kind: 'told', from: memberId, type, detail: portable(detail), prev: id, id: next, last: lastTold, state })
       id = next
     }

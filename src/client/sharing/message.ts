@@ -12,7 +12,7 @@ export interface Told {
   readonly prev: string
   /** The position after it. */
   readonly id: string
-  /** The position after the last event or gap: later blocks only moved the position. */
+  /** The position after the last event, gap or state: later blocks only moved the position. */
   readonly last: string
   readonly state: ConnectionState
 }
@@ -40,6 +40,9 @@ export function revived(type: string, detail: unknown): unknown {
   return type === 'closed' && error ? { ...(detail as object), error: revived('error', error) } : detail
 }
 
+/** Whether a block of this type brings content, and does not only move the position. */
+export const isContent = (type: string) => /^(event|gap|snapshot|list)$/.test(type)
+
 const isText = (value: unknown) => typeof value === 'string'
 const isState = (value: unknown) => /^(connecting|open|waiting|closed)$/.test(`${value}`)
 
@@ -54,7 +57,7 @@ function isDetail(type: string, detail: unknown): boolean {
   if (type === 'state') return isState(detail)
   if (type === 'sync' && detail === undefined) return true
   const { channel, channels } = (detail ?? {}) as Partial<Record<string, unknown>>
-  if (type === 'event') return isText(channel)
-  if (/^(open|gap|sync)$/.test(type)) return Array.isArray(channels) && channels.every(isText)
+  if (/^(event|snapshot)$/.test(type)) return isText(channel)
+  if (/^(open|gap|list|sync)$/.test(type)) return Array.isArray(channels) && channels.every(isText)
   return /^(error|closed|position)$/.test(type) && !!detail
 }
