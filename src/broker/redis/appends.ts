@@ -1,5 +1,5 @@
 import { SseError } from '../../errors.ts'
-import type { Group, Outcome } from '../broker.ts'
+import type { Outcome } from '../broker.ts'
 import { type Appendix, encodeBatch } from './batch.ts'
 import { closed, isElsewhere, isRefusal, LinkEnded, unavailable, unknown } from './failure.ts'
 import type { RedisBrokerSettings } from './options.ts'
@@ -65,10 +65,6 @@ export class Appends {
   }
 
   /** Rejects if nothing can be kept; otherwise each group has its own outcome. */
-  publish(groups: readonly Group[]): Promise<readonly Outcome[]> {
-    return this.append(groups.map((group) => ({ group })))
-  }
-
   append(appendices: readonly Appendix[]): Promise<readonly Outcome[]> {
     if (this.#isClosed) return Promise.reject(closed())
     const sizes = appendices.map(({ group }) => group.reduce((sum, { bytes }) => sum + bytes, 0))
@@ -185,7 +181,7 @@ export class Appends {
     const batch = this.#batch
     const patience = this.#session === undefined ? PATIENCE_MS : LONGEST_MS
     if (batch !== undefined && now - batch.waiting[0]!.since > patience) {
-      const failure = batch.isSent ? unknown(this.#reason) : unavailable(this.#reason)
+      const failure = unknown(this.#reason)
       this.#settle(batch, () => failure)
     }
     if (this.#session === undefined) {

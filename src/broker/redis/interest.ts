@@ -81,10 +81,6 @@ export class Interest {
     }
   }
 
-  get isEmpty(): boolean {
-    return this.#counts.size === 0
-  }
-
   /** Listens to everything on a new link. Resolves when the channels that were wanted at the start are confirmed. */
   async join(link: Link): Promise<void> {
     this.#link = link

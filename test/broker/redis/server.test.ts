@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { LogProblem } from '../../../src/broker/redis/failure.ts'
 import { type RedisBrokerOptions, redisBroker } from '../../../src/broker/redis/index.ts'
+import type { Link } from '../../../src/broker/redis/link.ts'
+import { examine } from '../../../src/broker/redis/server.ts'
 import { documentAt } from '../../readme/documents.ts'
 import { REDIS_MISSING } from '../../support/redis-server.ts'
+import { FakeServer, settingsWith } from './stepped.ts'
 import { brokerOf, CLIENTS, newPrefix, serverOfTest } from './support.ts'
 
 const SILENT = { events: () => {}, suspect: () => {} }
@@ -96,5 +100,69 @@ describe.skipIf(REDIS_MISSING)('the rights of a user', () => {
     const url = await userOf((all) => all.filter((one) => one !== '+info'))
     expect(await refusalOf(url)).toContain("fence: 'none'")
     await brokerOf(url, { fence: 'none' }).start(SILENT)
+  })
+})
+
+describe('the answers of a server', () => {
+  const HELLO = { server: 'redis', version: '7.2.0', proto: 3 }
+  const INFO = ['cluster_enabled:0', 'maxmemory_policy:noeviction', 'aof_enabled:1', 'master_replid:abc']
+
+  function examined(answers: Record<string, unknown>, options: Partial<RedisBrokerOptions> = {}) {
+    const all: Record<string, unknown> = {
+      HELLO,
+      EVAL: [],
+      INFO: `# Server\r\n${INFO.join('\r\n')}\r\n`,
+      HGET: null,
+      TIME: ['1700000000', '123456'],
+      ...answers,
+    }
+    const call = async ([command]: readonly string[]) => {
+      const answer = all[command!]
+      if (answer instanceof Error) throw answer
+      return answer
+    }
+    return examine({ call } as unknown as Link, settingsWith(new FakeServer().connect, options))
+  }
+  const without = (field: string) => INFO.filter((line) => !line.startsWith(field)).join('\n')
+
+  it.each([
+    ['an object', HELLO],
+    ['a map', new Map<string, unknown>(Object.entries(HELLO))],
+    ['a list', Object.entries(HELLO).flat()],
+  ])('are understood when the client returns HELLO as %s', async (_, hello) => {
+    expect(await examined({ HELLO: hello })).toEqual({ persists: true, time: 1_700_000_000_123 })
+  })
+
+  it.each<[string, Record<string, unknown>, RegExp]>([
+    ['a version before 7', { HELLO: { ...HELLO, version: '6.2.14' } }, /7\.0 or newer; this server is 6\.2\.14/],
+    ['no version', { HELLO: {} }, /this server is undefined/],
+    ['RESP2', { HELLO: { ...HELLO, proto: 2 } }, /RESP3/],
+    ['no replication ID', { INFO: without('master_replid') }, /no master_replid.*fence: 'none'/],
+    ['missing commands', { EVAL: ['script|load', 'get', 'get'] }, /commands: \+script\|load \+get$/],
+    ['a command without permission', { HGET: new Error("NOPERM User hub may not run the 'hget' command") }, /\+hget /],
+    [
+      'an unnamed command without permission',
+      { HGET: new Error('NOPERM No permissions') },
+      /may not call some command/,
+    ],
+  ])('with %s make the server unsuitable', async (_, answers, reason) => {
+    const error = await examined(answers).catch((error) => error)
+    expect(error).toBeInstanceOf(LogProblem)
+    expect(error.message).toMatch(reason)
+  })
+
+  it('need no replication ID without a fence, and no INFO', async () => {
+    expect(await examined({ INFO: without('master_replid') }, { fence: 'none' })).toMatchObject({ persists: true })
+    const INFO = new Error("NOPERM User hub has no permissions to run the 'info' command")
+    expect(await examined({ INFO }, { fence: 'none' })).toMatchObject({ persists: undefined })
+  })
+
+  it('may lack the eviction policy', async () => {
+    expect(await examined({ INFO: without('maxmemory_policy') })).toMatchObject({ persists: true })
+  })
+
+  it.each(['HELLO', 'EVAL', 'INFO', 'HGET'])('that are other errors are passed on: %s', async (command) => {
+    const error = new Error('LOADING Redis is loading the dataset in memory')
+    await expect(examined({ [command]: error })).rejects.toBe(error)
   })
 })
