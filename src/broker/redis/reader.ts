@@ -31,6 +31,12 @@ type OrderReply = readonly [
 type NamesReply = readonly [...Place, floor: number, ...pairs: string[]]
 type LatestReply = readonly [...Place, ...pairs: string[]]
 
+/** Names whose last events are read, and the end of the log, if it is known already. */
+interface Slice {
+  readonly names: readonly string[]
+  readonly end?: Cursor
+}
+
 /** The events of a selector after a position. */
 interface Found {
   readonly status: Page['status']
@@ -87,8 +93,9 @@ export class LogReader {
     let newest: StoredEvent[] = []
     let end: Cursor | undefined
     let floor = -1
-    const slices = selector.patterns.length === 0 ? chunks(selector.channels, SLICE) : this.#newestFirst(selector)
-    for await (const slice of slices) {
+    for await (const slice of selector.patterns.length === 0 ? given(selector) : this.#newestFirst(selector)) {
+      end ??= slice.end
+      if (slice.names.length === 0) continue
       const args = [
         this.#session.time,
         `${Math.min(count, most)}`,
@@ -99,7 +106,7 @@ export class LogReader {
       const [, epoch, last, ...pairs] = await this.#session.read<LatestReply>(latest, [
         ...args,
         end === undefined ? '' : `${end.seq}`,
-        ...slice.flatMap((name) => [name, this.#maxAge(name)]),
+        ...slice.names.flatMap((name) => [name, this.#maxAge(name)]),
       ])
       if (end !== undefined && end.epoch !== epoch) return this.latest(count, selector, limit)
       end ??= { epoch, seq: last }
@@ -243,26 +250,47 @@ export class LogReader {
     return { ...found!, upto, channels: replies }
   }
 
-  /** All names of the patterns, and the names beside them, with the newest events first. */
-  async *#newestFirst(selector: Selector): AsyncGenerator<readonly string[]> {
+  /**
+   * All names of the patterns, and the names beside them, with the newest events first. The end of the log is that of
+   * the first slice: a name that appears later has no events before it.
+   */
+  async *#newestFirst(selector: Selector): AsyncGenerator<Slice> {
+    const found = new Set<string>()
+    const matching = (name: string) => !found.has(name) && selector.matches(name)
+    let end: Cursor | undefined
     for (let at: number | string = '+inf'; ; ) {
       const slice = await this.#slice(at, 'down')
-      const matching = slice.names.filter((name) => selector.matches(name))
-      if (matching.length > 0) yield matching
+      end ??= { epoch: slice.epoch, seq: slice.end }
+      const names = slice.names.filter(matching)
+      for (const name of names) found.add(name)
+      yield { names, end }
+      if (slice.names.length < SLICE && at === '+inf') return
+      if (slice.names.length < SLICE) break
+      at = slice.at
+    }
+    // A name with a new event has moved from a later slice to a place before the first one.
+    for (let at = end.seq; ; ) {
+      const slice = await this.#slice(at, 'up')
+      yield { names: slice.names.filter(matching), end }
       if (slice.names.length < SLICE) return
       at = slice.at
     }
   }
 
   async #slice(at: number | string, direction: 'up' | 'down') {
-    const [, epoch, , , ...pairs] = await this.#session.read<NamesReply>(names, [`${at}`, direction])
-    return { epoch, names: pairs.filter((_, i) => i % 2 === 0), at: Number(pairs.at(-1) ?? 0) }
+    const [, epoch, end, , ...pairs] = await this.#session.read<NamesReply>(names, [`${at}`, direction])
+    return { epoch, end, names: pairs.filter((_, i) => i % 2 === 0), at: Number(pairs.at(-1)) }
   }
 
   #maxAge(name: string): string {
     const { maxAgeMs } = this.#settings.history.retentionOf(name)
     return Number.isFinite(maxAgeMs) ? `${maxAgeMs}` : ''
   }
+}
+
+/** The names of a selector without patterns. */
+function* given({ channels }: Selector): Generator<Slice> {
+  for (const names of chunks(channels, SLICE)) yield { names }
 }
 
 function* chunks<T>(items: readonly T[], size: number): Generator<readonly T[]> {

@@ -17,13 +17,17 @@ export function settingsWith(connect: Connect, options: Partial<RedisBrokerOptio
 /** Decides the answer to a command: `ask` sends the command to the server. */
 export type Step = (args: readonly string[], ask: () => Promise<unknown>) => Promise<unknown>
 
-/** A broker on a real server, with a step at each command. */
-export function steppedBroker(url: string, options: Partial<RedisBrokerOptions>, step: Step): FleetBroker {
-  const real = clientOption(createClient({ url }))
-  const connect: Connect = (listener) => {
-    const connection = real(listener)
+/** Real connections, with a step at each command. */
+export function stepping(connect: Connect, step: Step): Connect {
+  return (listener) => {
+    const connection = connect(listener)
     return { ...connection, call: (args) => step(args, () => connection.call(args)) }
   }
+}
+
+/** A broker on a real server, with a step at each command. */
+export function steppedBroker(url: string, options: Partial<RedisBrokerOptions>, step: Step): FleetBroker {
+  const connect = stepping(clientOption(createClient({ url })), step)
   const broker = new FleetBroker(settingsWith(connect, options))
   onTestFinished(() => broker.close())
   return broker

@@ -21,7 +21,11 @@ async function missed(...pages: (Page | undefined)[]) {
     order.push('read')
     return pages.shift()
   })
-  const reader = { read, end: async () => (order.push('end'), END) } as unknown as LogReader
+  const end = async () => {
+    order.push('end')
+    return END
+  }
+  const reader = { read, end } as unknown as LogReader
   const session = { probe: async () => order.push('probe') } as unknown as Session
   const answer = await readMissed(session, reader, at(4), selector('a'))
   return { answer, order: order.join(' '), from: read.mock.calls.map(([from]) => from) }
