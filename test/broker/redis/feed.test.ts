@@ -171,6 +171,49 @@ describe('the feed of a node', () => {
     expect(feed.overflowed).toBe(false)
   })
 
+  it('asks for a sync again at a life that it has ignored, when 64 others came after it', () => {
+    const fed = feedAt(4)
+    const { feed, live, hear } = fed
+    live()
+    const hearOf = (i: number) => {
+      hear('a9', 0, { epoch: `C${`${i}`.padStart(5, '0')}` })
+      if (feed.state === 'syncing') feed.resume({ top: at(4), items: [] })
+    }
+    for (let i = 0; i < 64; i++) hearOf(i)
+    hearOf(0)
+    expect(fed.foreign).toBe(64)
+    hearOf(64)
+    hearOf(1)
+    expect(fed.foreign).toBe(65)
+    hearOf(0)
+    expect(fed.foreign).toBe(66)
+  })
+
+  it('remembers the last events of at most 100,000 channels: it takes nothing for a hole after that', async () => {
+    const { feed, live, hear } = feedAt(4)
+    live()
+    hear('a5')
+    for (let i = 1; i <= 100_000; i++) {
+      if (i === 100_000) hear('a100006', 100_005)
+      feed.message(`e:c${i}`, `AAAAAA c${i}\n${i + (i === 100_000 ? 10 : 5)} 0 1 ${encodeEntry(event('c1'))}`)
+    }
+    expect(feed.holes).toBe(1)
+    hear('a100020', 100_015)
+    expect(feed.holes).toBe(1)
+  })
+
+  it('hands over nothing of a sync that ends after it was closed', async () => {
+    const { feed, live, hear, told } = feedAt(4)
+    live()
+    feed.hold()
+    hear('a6')
+    feed.close()
+    feed.resume({ top: at(5), items: [item('a5')] })
+    await turn()
+    feed.resume({ top: at(9), items: undefined })
+    expect(told).toEqual([])
+  })
+
   it('is silent when it is closed', async () => {
     const { feed, live, hear, told } = feedAt(4)
     live()

@@ -1,7 +1,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventOfEntry, Malformed } from '../../../src/broker/redis/ingest-entry.ts'
+import { append, setAside } from '../../../src/broker/redis/scripts.ts'
 import { ChannelHub } from '../../../src/index.ts'
+import { ALL, selector } from '../../../src/testing/broker-contract/rig.ts'
 import { REDIS_MISSING } from '../../support/redis-server.ts'
+import { runs, type Step, steppedBroker } from './stepped.ts'
 import { brokerOf, newPrefix, serverOfFile } from './support.ts'
 
 describe.skipIf(REDIS_MISSING)('the ingest stream', () => {
@@ -60,6 +63,108 @@ describe.skipIf(REDIS_MISSING)('the ingest stream', () => {
     expect(bad).toContain('idempotency key')
     const reader = hub.events('news', { rewind: 10 })
     expect((await reader.next()).value).toMatchObject({ data: 'one' })
+  })
+})
+
+describe.skipIf(REDIS_MISSING)('a node that takes entries', () => {
+  const on = serverOfFile()
+
+  function node(step: Step) {
+    const prefix = newPrefix()
+    const reports: string[] = []
+    const onError = (error: Error & { detail?: string }) => void reports.push(error.detail!)
+    const broker = steppedBroker(on.url, { prefix, ingest: true, onError }, step)
+    const heard: string[] = []
+    const listener = {
+      events: (batch: readonly object[]) =>
+        void heard.push(...batch.map((one) => ('data' in one ? `${one.data}` : ''))),
+      suspect: () => {},
+    }
+    const add = (...fields: string[]) => on.server.command('XADD', `{${prefix}}:in`, '*', ...fields)
+    const start = async () => {
+      await broker.start(listener)
+      await broker.subscribe(selector('news'))
+    }
+    return { broker, prefix, reports, heard, add, start, left: () => on.server.command('XLEN', `{${prefix}}:in`) }
+  }
+
+  it('reports a refusal of the server, and takes them later', async () => {
+    let isRefused = false
+    const { reports, heard, add, start } = node((args, ask) => {
+      if (args[0] !== 'XRANGE' || !isRefused) return ask()
+      isRefused = false
+      return Promise.reject(new Error('BUSY Redis is busy running a script'))
+    })
+    await start()
+    isRefused = true
+    await add('channel', 'news', 'data', 'one')
+    await expect.poll(() => heard).toEqual(['one'])
+    expect(reports).toContain('Redis is busy with a script of another program.')
+  })
+
+  it('reports nothing when the connection that waits for them ends, and waits on another one', async () => {
+    let waits = 0
+    const { broker, reports, heard, add, start } = node((args, ask) => {
+      if (args[0] === 'XREAD') waits++
+      return ask()
+    })
+    await start()
+    await expect.poll(() => waits).toBe(1)
+    const before = reports.length
+    const list = await on.server.command('CLIENT', 'LIST', 'TYPE', 'normal')
+    const [, id] = /id=(\d+) [^\n]*cmd=xread/.exec(list)!
+    await on.server.command('CLIENT', 'KILL', 'ID', id!)
+    await expect.poll(() => waits).toBe(2)
+    await add('channel', 'news', 'data', 'one')
+    await expect.poll(() => heard).toEqual(['one'])
+    expect([reports.length - before, broker.stats().links]).toEqual([0, 1])
+  })
+
+  it('makes each of them one event when only a part of them could be appended', async () => {
+    let appends = 0
+    const { broker, reports, add, start, left } = node((args, ask) => {
+      if (runs(args, append) && ++appends === 2) return Promise.reject(new Error('OOM command not allowed'))
+      return ask()
+    })
+    const texts = ['a', 'b', 'c'].map((text) => text.repeat(200_000))
+    for (const data of texts) await add('channel', 'news', 'data', data)
+    await start()
+    await expect.poll(left, { timeout: 5_000 }).toBe(':0\r\n')
+    expect(reports).toContain('Redis is out of memory (maxmemory).')
+    expect(appends).toBeGreaterThan(2)
+    const { items } = await broker.latest(10, selector('news'), ALL)
+    expect(items.map((item) => ('data' in item ? item.data[0] : 'lost')).toSorted()).toEqual(['a', 'b', 'c'])
+  })
+
+  it('counts an entry that another node has set aside for that node alone', async () => {
+    let asides = 0
+    const { broker, prefix, add, start, left } = node(async (args, ask) => {
+      if (!runs(args, setAside)) return ask()
+      asides++
+      await ask()
+      return ask()
+    })
+    await start()
+    await add('channel', 'news')
+    await expect.poll(left).toBe(':0\r\n')
+    await expect.poll(() => asides).toBe(1)
+    expect(await on.server.command('XLEN', `{${prefix}}:in:bad`)).toBe(':1\r\n')
+    expect(broker.stats().malformed).toBe(0)
+  })
+
+  it('ends with its broker, also while it waits after a failure', async () => {
+    let asked = 0
+    const { broker, start } = node((args, ask) => {
+      if (args[0] !== 'XRANGE') return ask()
+      asked++
+      return Promise.reject(new Error('BUSY Redis is busy running a script'))
+    })
+    await start()
+    await expect.poll(() => asked).toBeGreaterThan(0)
+    await broker.close()
+    const before = asked
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    expect(asked).toBe(before)
   })
 })
 

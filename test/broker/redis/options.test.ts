@@ -22,6 +22,7 @@ describe('redisBroker()', () => {
     ['history.maxEvents', { client, history: { maxEvents: -1 } }],
     ['history.channels["a.*"].maxBytes', { client, history: { channels: { 'a.*': { maxBytes: 1_000 } } } }],
     ['history.channels["a"].maxChannels', { client, history: { channels: { a: { maxChannels: 5 } } } }],
+    ['history.channels', { client, history: { channels: { a: { ephemeral: true } } } }],
     ['clock', { client, clock: {} }],
     ['url', { client, url: 'redis://localhost' }],
   ])('names the option %s when it is wrong', (name, options) => {
