@@ -200,11 +200,9 @@ export class LogReader {
   async #searchIndex(after: Cursor, selector: Selector, limit: PageLimit): Promise<Found> {
     // Up to the current end of the log: a name with a new event moves forward in the index, and is still found.
     const first = await this.#ask(after, [], limit, '')
-    if (first.status === 'unknown-epoch') return first
     const found: string[] = []
     for (let at = first.from; ; ) {
       const slice = await this.#slice(at, 'up')
-      if (slice.epoch !== first.epoch) throw new Moved()
       found.push(...slice.names.filter((name) => selector.matches(name)))
       if (slice.names.length < SLICE) break
       at = slice.at

@@ -166,6 +166,22 @@ describe.skipIf(REDIS_MISSING)('a reader of the log', () => {
       expect(last.upto.epoch).not.toBe(log.old)
     })
 
+    it('and has lost its last event, in whose place is one of another channel', async () => {
+      const log = await full()
+      const { seq } = await log.rig.end()
+      log.before(read, 1, async () => {
+        await log.command('RPOP', 'c:p.a')
+        await log.command('ZADD', 'i', `${seq - 1}`, 'p.a')
+        await log.command('XDEL', 'g', `${seq}-0`)
+        await log.command('XSETID', 'g', `${seq - 1}-0`)
+        await log.command('HSET', 'm', 's', `${seq - 1}`, 'r', 'another')
+        await log.rig.append('p.b1')
+      })
+      const { texts: found, last } = await log.all(log.start, selector('p.*'))
+      expect(found).toEqual([...texts.slice(0, -1), 'p.b1'])
+      expect(last.upto.seq).toBe(seq)
+    })
+
     it('between the position and the index', async () => {
       const log = await full()
       await log.forgetOrder()
@@ -238,18 +254,19 @@ describe.skipIf(REDIS_MISSING)('a reader of the log', () => {
     })
 
     it.each([
-      ['before the first events are read', latest, 1],
-      ['between two slices of the index', names, 2],
-    ])('also of a channel that has a new event %s', async (_, script, nth) => {
+      ['before the first events are read', 'x1', latest, 1],
+      ['between two slices of the index', 'x1', names, 2],
+      ['after its last ones were found', 'x1500', names, 2],
+    ])('also of a channel that has a new event %s', async (_, name, script, nth) => {
       const log = await open()
       const texts = many(1_500)
       await log.rig.append(...texts.slice(0, 750))
       await log.rig.append(...texts.slice(750))
-      // It is in the second slice, and then ahead of the first one.
-      log.before(script, nth, () => log.rig.append('p.x1.y2'))
+      // The first name is in the second slice, and then ahead of the first one.
+      log.before(script, nth, () => log.rig.append(`p.${name}.y2`))
       const page = await log.reader.latest(2, selector('p.>'), ALL)
       expect(brief(page)).toEqual(texts)
-      expect((await log.all(page.upto, selector('p.>'))).texts).toEqual(['p.x1.y2'])
+      expect((await log.all(page.upto, selector('p.>'))).texts).toEqual([`p.${name}.y2`])
     })
 
     it.each([
