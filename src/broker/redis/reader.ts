@@ -18,7 +18,7 @@ const MAX_BATCHES = 1_024
 /** After this number of calls without a result, the page ends empty. */
 const MAX_SEARCH = 16
 
-type Place = readonly [status: Page['status'], epoch: string, end: number]
+type Place = readonly [status: Page['status'], epoch: string, end: number, start: number]
 type ReadReply = readonly [...Place, floor: number, from: number, upto: number, ...channels: ChannelReply[]]
 type OrderReply = readonly [
   ...Place,
@@ -35,6 +35,7 @@ type LatestReply = readonly [...Place, ...pairs: string[]]
 interface Slice {
   readonly names: readonly string[]
   readonly end?: Cursor
+  readonly start?: number
 }
 
 /** The events of a selector after a position. */
@@ -42,6 +43,8 @@ interface Found {
   readonly status: Page['status']
   readonly epoch: string
   readonly end: number
+  /** Its end when its epoch began. */
+  readonly start: number
   readonly floor: number
   readonly from: number
   /** It is complete up to here. */
@@ -63,8 +66,15 @@ export class LogReader {
   }
 
   async end(): Promise<Cursor> {
-    const [, epoch, end] = await this.#session.read<OrderReply>(order, ['', '0', '1'])
-    return { epoch, seq: end }
+    const { upto } = await this.empty()
+    return upto
+  }
+
+  /** The empty page at the end of the log. */
+  async empty(): Promise<Page> {
+    const [, epoch, seq, start] = await this.#session.read<OrderReply>(order, ['', '0', '1'])
+    const end = { epoch, seq }
+    return { status: 'ok', from: end, items: [], upto: end, end: true, epochStart: start }
   }
 
   /**
@@ -92,9 +102,11 @@ export class LogReader {
     const most = Math.max(1, limit.events)
     let newest: StoredEvent[] = []
     let end: Cursor | undefined
+    let epochStart = 0
     let floor = -1
     for await (const slice of selector.patterns.length === 0 ? given(selector) : this.#newestFirst(selector)) {
       end ??= slice.end
+      epochStart = slice.start ?? epochStart
       if (slice.names.length === 0) continue
       const args = [
         this.#session.time,
@@ -103,18 +115,19 @@ export class LogReader {
         `${Math.max(1, limit.bytes)}`,
         `${floor}`,
       ]
-      const [, epoch, last, ...pairs] = await this.#session.read<LatestReply>(latest, [
+      const [, epoch, last, start, ...pairs] = await this.#session.read<LatestReply>(latest, [
         ...args,
         end === undefined ? '' : `${end.seq}`,
         ...slice.names.flatMap((name) => [name, this.#maxAge(name)]),
       ])
       if (end !== undefined && end.epoch !== epoch) return this.latest(count, selector, limit)
       end ??= { epoch, seq: last }
+      epochStart = start
       for (let i = 0; i < pairs.length; i += 2) newest.push(decodeEntry(pairs[i + 1]!, 0, epoch, pairs[i]!))
       newest = newest.sort((a, b) => b.seq - a.seq).slice(0, most)
       if (newest.length === most) floor = newest.at(-1)!.seq
     }
-    end ??= await this.end()
+    if (end === undefined) return this.empty()
     let bytes = 0
     const taken = newest.findIndex((event, i) => {
       bytes += event.bytes
@@ -122,13 +135,13 @@ export class LogReader {
     })
     const items = (taken === -1 ? newest : newest.slice(0, taken)).reverse()
     const from = { epoch: end.epoch, seq: items.length === 0 ? end.seq : items[0]!.seq - 1 }
-    return { status: 'ok', from, items, upto: end, end: true }
+    return { status: 'ok', from, items, upto: end, end: true, epochStart }
   }
 
   #page(found: Found, selector: Selector, limit: PageLimit): Page {
-    const { status, epoch, end, floor, from, upto } = found
+    const { status, epoch, end, start: epochStart, floor, from, upto } = found
     const at = (seq: number) => ({ epoch, seq })
-    if (status === 'unknown-epoch') return { status, from: at(end), items: [], upto: at(end), end: true }
+    if (status === 'unknown-epoch') return { status, from: at(end), items: [], upto: at(end), end: true, epochStart }
     const replies = [...found.channels]
     if (from < floor) for (const pattern of selector.patterns) replies.push([pattern, '', 1, ''])
     const series = replies
@@ -141,12 +154,13 @@ export class LogReader {
       items: merged.items,
       upto: at(merged.upto),
       end: merged.end && upto === end,
+      epochStart,
     }
   }
 
   /** The events of the named channels. */
   async #ask(after: Cursor, channels: readonly string[], limit: PageLimit, bound: string): Promise<Found> {
-    const [status, epoch, end, floor, from, upto, ...replies] = await this.#session.read<ReadReply>(read, [
+    const [status, epoch, end, start, floor, from, upto, ...replies] = await this.#session.read<ReadReply>(read, [
       this.#session.time,
       after.epoch,
       `${after.seq}`,
@@ -156,7 +170,7 @@ export class LogReader {
       bound,
       ...channels.flatMap((name) => [name, this.#maxAge(name)]),
     ])
-    return { status, epoch, end, floor, from, upto, channels: replies }
+    return { status, epoch, end, start, floor, from, upto, channels: replies }
   }
 
   /** Finds the changed channels, and then their events. */
@@ -167,13 +181,12 @@ export class LogReader {
     let upto = -1
     let at = after
     for (let calls = 0; ; calls++) {
-      const [status, epoch, end, floor, from, covered, , ...pairs] = await this.#session.read<OrderReply>(order, [
-        at.epoch,
-        `${at.seq}`,
-        `${batches}`,
-      ])
+      const [status, epoch, end, start, floor, from, covered, , ...pairs] = await this.#session.read<OrderReply>(
+        order,
+        [at.epoch, `${at.seq}`, `${batches}`],
+      )
       if (calls === 0) {
-        const nothing = { status, epoch, end, floor, from, upto: end, channels: [] }
+        const nothing = { status, epoch, end, start, floor, from, upto: end, channels: [] }
         if (status === 'unknown-epoch' || from === end) return nothing
         if (covered === 0) return alongOrder ? undefined : this.#searchIndex(after, selector, limit)
         upto = from
@@ -261,7 +274,7 @@ export class LogReader {
       end ??= { epoch: slice.epoch, seq: slice.end }
       const names = slice.names.filter(matching)
       for (const name of names) found.add(name)
-      yield { names, end }
+      yield { names, end, start: slice.start }
       if (slice.names.length < SLICE && at === '+inf') return
       if (slice.names.length < SLICE) break
       at = slice.at
@@ -276,8 +289,8 @@ export class LogReader {
   }
 
   async #slice(at: number | string, direction: 'up' | 'down') {
-    const [, epoch, end, , ...pairs] = await this.#session.read<NamesReply>(names, [`${at}`, direction])
-    return { epoch, end, names: pairs.filter((_, i) => i % 2 === 0), at: Number(pairs.at(-1)) }
+    const [, epoch, end, start, , ...pairs] = await this.#session.read<NamesReply>(names, [`${at}`, direction])
+    return { epoch, end, start, names: pairs.filter((_, i) => i % 2 === 0), at: Number(pairs.at(-1)) }
   }
 
   #maxAge(name: string): string {

@@ -136,9 +136,7 @@ export class FleetBroker implements RedisBroker {
     this.#assertStarted()
     return this.#links.use(async (session) => {
       const reader = new LogReader(session, this.#settings)
-      if (after !== undefined) return reader.read(after, selector, limit)
-      const end = await reader.end()
-      return { status: 'ok', from: end, items: [], upto: end, end: true }
+      return after === undefined ? reader.empty() : reader.read(after, selector, limit)
     })
   }
 

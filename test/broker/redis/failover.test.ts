@@ -79,4 +79,27 @@ describe.skipIf(REDIS_MISSING)('a failover', { timeout: 60_000 }, () => {
     expect(after.id.split('.')[0]).not.toBe(lost.id.split('.')[0])
     expect(await resume(hub, lost.id, 2)).toEqual(['diverged', 2])
   })
+
+  it('or a restart makes a snapshot due for a position of the new epoch from before its start', async () => {
+    const server = await serverOfTest('--appendonly', 'yes')
+    const hub = await hubOn(server)
+    hub.snapshot('news', () => 'state')
+    await hub.publish('news', 1)
+    const { id: before } = await hub.publish('news', 2)
+    await server.kill()
+    await server.start()
+    const { id } = await hub.publish('news', 3)
+    const [epoch, seq] = id.split('.')
+    expect(epoch).not.toBe(before.split('.')[0])
+    expect(seq).toBe('3')
+    /** The data of the next item after a position of the new epoch, and whether it is a snapshot. */
+    const next = async (after: number) => {
+      const reader = hub.events('news', { after: `${epoch}.${after}` })
+      const { value } = await reader.next()
+      await reader.return!()
+      return [value.data, 'snapshot' in value]
+    }
+    expect(await next(1)).toEqual(['state', true])
+    expect(await next(2)).toEqual([3, false])
+  })
 })

@@ -216,6 +216,31 @@ describe.skipIf(REDIS_MISSING)('a reader of the log', () => {
     })
   })
 
+  it('states with each page where the present epoch began', async () => {
+    const log = await open()
+    await log.rig.append('p.a1', 'p.a2')
+    const pages = async () => [
+      await log.reader.read(log.start, selector('p.a'), ALL),
+      await log.reader.read(log.start, selector('p.*'), ALL),
+      await log.reader.read({ epoch: 'ZZZZZZ', seq: 1 }, selector('p.a'), ALL),
+      await log.reader.latest(1, selector('p.a'), ALL),
+      await log.reader.latest(1, selector('p.*'), ALL),
+      await log.reader.latest(1, selector('q.*'), ALL),
+      await log.reader.latest(1, selector(), ALL),
+      await log.rig.broker.read(undefined, selector('p.a'), ALL),
+    ]
+    const first = await pages()
+    expect(first.map(({ epochStart }) => epochStart)).toEqual(first.map(() => 0))
+    await log.newEpoch()
+    await log.rig.append('p.a3')
+    const second = await pages()
+    expect(second.map(({ epochStart }) => epochStart)).toEqual(second.map(() => 2))
+    await log.command('DEL', 'm')
+    const third = await pages()
+    // The state of the log was lost: its events are as well.
+    expect(third.map(({ epochStart, upto }) => [epochStart, upto.seq])).toEqual(third.map(() => [3, 3]))
+  })
+
   describe('reads the last events', () => {
     it('of a pattern in an empty log: none', async () => {
       const { reader, start } = await open()

@@ -36,7 +36,7 @@ if m[3] ~= life or (epoch == ARGV[4] and tonumber(ARGV[5]) > last) then
     floor = last
   end
   epoch = ARGV[3]
-  redis.call('HSET', KEYS[1], 'v', '1', 'e', epoch, 's', text(last), 'r', life, 'f', text(floor), 'b', text(bytes),
+  redis.call('HSET', KEYS[1], 'v', '1', 'e', epoch, 'es', text(last), 's', text(last), 'r', life, 'f', text(floor), 'b', text(bytes),
     't', text(now), 'h', old)
 end
 
@@ -55,8 +55,10 @@ export const READ_FENCE = `
 local p = string.sub(KEYS[1], 1, -2)
 local function text(n) return string.format('%.0f', n) end
 
-local m = redis.call('HMGET', KEYS[1], 'e', 's', 'r', 'f', 't')
+local m = redis.call('HMGET', KEYS[1], 'e', 's', 'r', 'f', 't', 'es')
 local epoch, floor, last = m[1], tonumber(m[4] or 0), tonumber(m[2] or 0)
+-- The end of the log when this epoch began.
+local start = tonumber(m[6] or 0)
 
 local life = 'none'
 if ARGV[1] ~= 'none' then

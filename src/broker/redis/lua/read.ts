@@ -39,17 +39,17 @@ end
  * and 6 the number of events and bytes, 7 a position after which the search ends or nothing, then names, each with the
  * maximum age of its events.
  *
- * The answer: status, epoch, end of the log, floor, the position in this epoch, the end of the complete part of the
+ * The answer: status, epoch, end of the log, start of the epoch, floor, the position in this epoch, the end of the complete part of the
  * answer, and for each channel with an event after the position (or an unknown one that may have had one): its name,
  * its last `seq`, whether its events are complete, the `prev` of the first, and the events.
  */
 export const READ = `#!lua flags=no-writes
 ${READ_FENCE}${FIRST}
 local status, from = locate(ARGV[3], tonumber(ARGV[4]))
-if status == 'unknown-epoch' then return { status, epoch, last, floor, last, last } end
+if status == 'unknown-epoch' then return { status, epoch, last, start, floor, last, last } end
 local events, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 local upto = math.min(last, tonumber(ARGV[7]) or last)
-local reply = { status, epoch, last, floor, from, upto }
+local reply = { status, epoch, last, start, floor, from, upto }
 
 local names, ages = {}, {}
 for i = 8, #ARGV, 2 do
@@ -113,7 +113,7 @@ for i, channel in ipairs(list) do
   end
   reply[#reply + 1] = one
 end
-reply[6] = upto
+reply[7] = upto
 return reply
 `
 
@@ -122,7 +122,7 @@ return reply
  * each channel, 4 and 5 the maximum of events and bytes, 6 the start of the wanted range, 7 its end or nothing, then
  * names, each with the maximum age of its events.
  *
- * The answer: status, epoch, end of the log, then name and event in turn.
+ * The answer: status, epoch, end of the log, start of the epoch, then name and event in turn.
  */
 export const LATEST = String.raw`#!lua flags=no-writes
 ${READ_FENCE}
@@ -191,7 +191,7 @@ for _, channel in ipairs(list) do
   if #items >= 2 * events or bytes > 4 * most then cut() end
 end
 cut()
-local reply = { 'ok', epoch, last }
+local reply = { 'ok', epoch, last, start }
 for _, item in ipairs(items) do
   reply[#reply + 1] = item[2]
   reply[#reply + 1] = item[3]
